@@ -1,0 +1,6 @@
+"""The commands of ota-bot."""
+
+
+def main() -> int:
+    """Run one command."""
+    return 2

@@ -1,0 +1,1 @@
+"""The business, pure: no clock, no network, no SQL, no Slack, no logging."""

@@ -1,0 +1,1 @@
+"""The verbs: taking orders, running calls, resuming, verifying."""

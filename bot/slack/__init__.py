@@ -1,0 +1,1 @@
+"""Translates between Slack and the engine; never decides."""
