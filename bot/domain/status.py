@@ -27,9 +27,7 @@ def flows_into(named: frozenset[Status]) -> frozenset[Status]:
     """Return `named` and every status whose tasks will reach one of them by themselves.
 
     A live job drains while people decide, so the number of devices hit by a cancel may grow up to the tasks of all
-    these statuses, and not beyond.
+    these statuses, and not beyond. Nothing flows into `scheduled`: it is a whole batch before its start.
     """
-    if Status.SCHEDULED in named:
-        return frozenset(Status)
-    last = max((FLOW.index(status) for status in named), default=-1)
+    last = max((FLOW.index(status) for status in named if status in FLOW), default=-1)
     return named | frozenset(FLOW[: last + 1])

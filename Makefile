@@ -1,0 +1,96 @@
+# The doors of this repository. They need make and Python 3.11 or newer, and nothing else installed by hand.
+#
+#   make demo ARGS=--tour         words for the command behind a door
+#   make demo PYTHON=python3.12   a certain Python, instead of the first one that is new enough
+#   make lock UPGRADE=1           the newest versions, instead of the ones already locked
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.SUFFIXES:
+.PHONY: help demo test lint format readme lock clean FORCE
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+CANDIDATES := $(if $(PYTHON),"$(PYTHON)",python3 python3.14 python3.13 python3.12 python3.11)
+
+# A .venv whose Python has gone, or which was moved or copied here with the folder, is made anew.
+STALE := $(shell { [ ! -e $(VENV)/.place ] || [ "$$(cat $(VENV)/.place)" = "$$(pwd -P)" ]; } \
+	&& $(BIN)/python -c 'import pip' 2>/dev/null || echo stale)
+
+help: ## say what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1 \2/p' Makefile | while read -r door does; do printf '  make %-7s %s\n' "$$door" "$$does"; done
+
+demo: $(VENV)/.runtime ## show the bot at work: a local Slack and simulated clouds, nothing to set up
+	@echo "==> ota-bot demo $(ARGS)"
+	@$(BIN)/ota-bot demo $(ARGS)
+
+test: lint ## run everything that must hold: lint, types, rooms, tests
+	@echo "==> Tests"
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.test ## check the style, the types and the imports between the rooms
+	@echo "==> Style, types and rooms"
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/.test ## put the code into the house's format
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+readme: $(VENV)/.test ## write the README's help texts and command table anew from the code
+	$(BIN)/python -m tests.house.readme
+
+lock: $(VENV)/.place ## pin the dependencies of pyproject.toml, with hashes (UPGRADE=1 for the newest)
+	@command -v uv >/dev/null || [ -x $(BIN)/uv ] || { echo "==> Installing uv, which resolves"; $(PIP) install --quiet uv; }
+	@echo "==> Locking"
+	@$(BUILD_REQUIRES) | $(COMPILE) --output-file requirements.lock pyproject.toml -
+	@$(BUILD_REQUIRES) | $(COMPILE) --output-file requirements-test.lock --extra test --constraint requirements.lock pyproject.toml -
+
+clean: ## remove everything that was made
+	rm -rf $(VENV) dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find bot tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The build backend is locked too, and `editables`, which it asks for when the project is installed in place.
+BUILD_REQUIRES = $(BIN)/python -c 'import tomllib; \
+	print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], "editables", sep="\n")'
+COMPILE = PATH="$$PATH:$(BIN)" uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+
+# Stamps. The test dependencies hold the runtime ones, so `demo` after `test` installs nothing.
+$(VENV)/.runtime: $(VENV)/.place requirements.lock pyproject.toml
+	@echo "==> Installing the locked dependencies (half a minute, the first time)"
+	@$(PIP) install --quiet --require-hashes --requirement requirements.lock
+	@$(PIP) install --quiet --no-index --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.place requirements.lock requirements-test.lock pyproject.toml
+	@echo "==> Installing the locked dependencies and those of the tests (a minute, the first time)"
+	@$(PIP) install --quiet --require-hashes --requirement requirements-test.lock
+	@$(PIP) install --quiet --no-index --no-deps --no-build-isolation --editable .
+	@touch $(VENV)/.runtime $@
+
+$(VENV)/.place: $(if $(STALE),FORCE)
+ifneq ($(STALE),)
+	@python=; tried=; \
+	for candidate in $(CANDIDATES); do \
+		version=$$("$$candidate" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null) || version=missing; \
+		if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$candidate; break; fi; \
+		tried="$$tried $$candidate ($$version)"; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "ota-bot needs Python 3.11 or newer. Looked for:$$tried." >&2; \
+		echo "Install one, or name it: make $(or $(firstword $(MAKECMDGOALS)),demo) PYTHON=/path/to/python3" >&2; \
+		exit 1; \
+	fi; \
+	if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+		echo "This Python ($$python, $$version) cannot make a virtual environment: ensurepip is missing." >&2; \
+		echo "On Debian and Ubuntu: apt install python3-venv" >&2; \
+		exit 1; \
+	fi; \
+	echo "==> Making $(VENV) with $$python ($$version)"; \
+	"$$python" -m venv --clear $(VENV)
+endif
+	@pwd -P > $@

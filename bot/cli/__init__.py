@@ -1,0 +1,94 @@
+"""The commands of ota-bot. Exit codes: 0 done, 1 a problem that was named, 2 words that were wrong."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from bot.cli import audit, cancel, check, demo, run
+from bot.domain.errors import ConfigError, Error, UsageError
+
+CONFIG: Final = "OTA_BOT_CONFIG"
+"""The environment variable that may name the config file."""
+USAGE: Final = 2
+
+# Bolt and the Slack SDK read these silently: the first two would drop the bot's token for an OAuth flow.
+_UNWANTED: Final = ("SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET", "SLACK_VERIFICATION_TOKEN")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe every command; `--help` prints it, and the README is held against it."""
+    top = argparse.ArgumentParser(prog="ota-bot", description="Cancels over-the-air firmware tasks from Slack.")
+    top.add_argument("-v", "--verbose", action="store_true", help="log more")
+    commands = top.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
+    running = commands.add_parser("run", help="run the bot, for real", description=run.__doc__)
+    _needs_config(running)
+    running.set_defaults(do=run.run)
+    _demo(commands.add_parser("demo", help="try it without Slack or a cloud", description=demo.__doc__))
+    checking = commands.add_parser("check", help="find every problem of a config at once", description=check.__doc__)
+    _needs_config(checking)
+    checking.set_defaults(do=check.check)
+    _cancel(commands.add_parser("cancel", help="cancel from this terminal", description=cancel.__doc__))
+    _audit(commands.add_parser("audit", help="read the ledger", description=audit.__doc__))
+    return top
+
+
+def _demo(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--port", type=int, default=0, metavar="N", help="port of the local Slack (default: any free one)"
+    )
+    command.add_argument("--tour", action="store_true", help="play only the tour, as a transcript, then exit")
+    command.set_defaults(do=demo.demo)
+
+
+def _cancel(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "words", nargs="+", metavar="WORDS", help="as after /ota-cancel: job <job-id> <status>[,<status>...]"
+    )
+    _needs_config(command)
+    command.set_defaults(do=cancel.cancel)
+
+
+def _audit(command: argparse.ArgumentParser) -> None:
+    verbs = command.add_subparsers(title="commands", dest="verb", required=True, metavar="COMMAND")
+    verifying = verbs.add_parser(
+        "verify", help="recompute every digest of the ledger", description="Recompute every digest of the ledger."
+    )
+    _needs_config(verifying)
+    verifying.set_defaults(do=audit.verify)
+
+
+def _needs_config(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--config", type=Path, metavar="FILE", help=f"the config file (default: ${CONFIG})")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    given = parser().parse_args(arguments)
+    for name in _UNWANTED:
+        os.environ.pop(name, None)
+    if hasattr(given, "config"):
+        given.config = given.config or _configured()
+        if given.config is None:
+            parser().error(f"no config file: give --config FILE, or set {CONFIG}")
+    do: Callable[[argparse.Namespace], int] = given.do
+    given.environ = os.environ
+    try:
+        return do(given)
+    except UsageError as error:
+        nearest = f"\nTry: {error.nearest}" if error.nearest else ""
+        print(f"{error.message}{nearest}", file=sys.stderr)
+        return USAGE
+    except ConfigError as error:
+        print("\n".join(error.problems), file=sys.stderr)
+        return 1
+    except Error as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _configured() -> Path | None:
+    named = os.environ.get(CONFIG)
+    return Path(named) if named else None

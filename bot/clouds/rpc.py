@@ -1,0 +1,119 @@
+"""The RPC protocol of Alibaba Cloud and of what is compatible with it: signature 1.0, and how an answer reads.
+
+Sources: "Request signatures" and "Common parameters" (help.aliyun.com/document_detail/30563, /30561, /135196),
+"Error codes" (/87387, /48054).
+"""
+
+import base64
+import hmac
+import json
+from collections.abc import Mapping
+from hashlib import sha1
+from typing import Any, Final
+from urllib.parse import quote
+
+from bot.clouds.http import Reply
+from bot.domain.call import Answer, Outcome
+from bot.domain.secret import Secret, redact
+
+CLIENT_ERROR: Final = 400
+TOO_MANY_REQUESTS: Final = 429
+SERVER_ERROR: Final = 500
+
+
+def encode(text: str) -> str:
+    """Percent-encode by RFC 3986: letters, digits and `-_.~` stay."""
+    return quote(text, safe="-_.~")
+
+
+def canonical_query(parameters: Mapping[str, str]) -> str:
+    """Step 1: every parameter but Signature, sorted by name in code-point order, encoded and joined."""
+    return "&".join(f"{encode(name)}={encode(parameters[name])}" for name in sorted(parameters))
+
+
+def string_to_sign(method: str, query: str) -> str:
+    """Step 2: the method, the encoded path `/` and the canonical query, encoded once more."""
+    return f"{method}&{encode('/')}&{encode(query)}"
+
+
+def signature(text: str, secret: Secret) -> str:
+    """Step 3: Base64 of HMAC-SHA1, keyed with the AccessKey secret and a `&`."""
+    key = f"{secret.reveal()}&".encode()
+    return base64.b64encode(hmac.new(key, text.encode(), sha1).digest()).decode()
+
+
+def classify(reply: Reply, *, secrets: tuple[Secret, ...], resent: bool) -> Answer:
+    """Tell from an answer how a call ended, by its code and shape rather than its HTTP status.
+
+    Gateway failures are HTTP 4xx/5xx with Code and Message; business failures are HTTP 200 with Success=false, Code
+    and ErrorMessage; a success is Success=true and nothing less.
+    """
+    found = parsed(reply)
+    if found is None:
+        outcome = Outcome.FAILED if CLIENT_ERROR <= reply.status < SERVER_ERROR else Outcome.UNKNOWN
+        return Answer(outcome=outcome, code=f"HTTP {reply.status}", message="the answer is not the cloud's JSON")
+    code = text(found, "Code")
+    message = redact(text(found, "ErrorMessage") or text(found, "Message"), secrets)
+    request_id = text(found, "RequestId")[:100]
+    success = str(field(found, "Success")).lower()
+    if reply.status < CLIENT_ERROR and success == "true":
+        return Answer(outcome=Outcome.DONE, code=code, message=message, request_id=request_id)
+    outcome, again = _failure(code, reply.status, success, resent=resent)
+    return Answer(
+        outcome=outcome,
+        code=redact(code or f"HTTP {reply.status}", secrets)[:100],
+        message=message,
+        request_id=request_id,
+        again=again,
+        wait=_wait(reply),
+    )
+
+
+def _failure(code: str, status: int, success: str, *, resent: bool) -> tuple[Outcome, bool]:
+    """Return the outcome of an answer that is no success, and whether the call may be sent again at once."""
+    lower = code.lower()
+    if throttling(code, status):
+        return Outcome.FAILED, True
+    if lower == "signaturenonceused":
+        # On a resend the cloud has seen the first attempt: whether it did the work only a read can tell.
+        return (Outcome.UNKNOWN, False) if resent else (Outcome.FAILED, True)
+    if lower == "iot.system.systemexception" or status >= SERVER_ERROR:
+        return Outcome.UNKNOWN, False
+    if success == "false" or status >= CLIENT_ERROR:
+        return Outcome.FAILED, False
+    return Outcome.UNKNOWN, False
+
+
+def throttling(code: str, status: int) -> bool:
+    """Tell whether the cloud says that it is called too fast."""
+    return code.lower().startswith("throttling") or status == TOO_MANY_REQUESTS
+
+
+def _wait(reply: Reply) -> float | None:
+    """Return the seconds that the cloud asks to wait: x-acs-retry-after is in milliseconds, Retry-After in seconds."""
+    for name, unit in (("x-acs-retry-after", 0.001), ("retry-after", 1.0)):
+        try:
+            return max(0.0, float(reply.headers[name]) * unit)
+        except (KeyError, ValueError):
+            continue
+    return None
+
+
+def parsed(reply: Reply) -> dict[str, Any] | None:
+    """Return the answer's JSON object, or `None` when it is anything else."""
+    try:
+        found = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def field(found: Mapping[str, Any], name: str) -> Any:
+    """Return a field in either spelling: documents and examples differ in the case of the first letter."""
+    return found.get(name, found.get(name[0].lower() + name[1:]))
+
+
+def text(found: Mapping[str, Any], name: str) -> str:
+    """Return a text field in either spelling; empty when it is missing or no text."""
+    value = field(found, name)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,183 @@
+"""Who may order, and whether a second person is needed. No rule matched is a denial."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
+from enum import StrEnum
+from typing import Any
+
+from bot.domain.account import Account, Approval
+from bot.domain.errors import UsageError
+from bot.domain.events import stamp
+from bot.domain.status import Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Who an actor is, as the directory says; the defaults are those of a full member of the bot's own workspace."""
+
+    id: str
+    team: str = ""
+    ours: bool = True
+    """Belongs to the bot's workspace or organisation."""
+    guest: bool = False
+    bot: bool = False
+    deactivated: bool = False
+    stranger: bool = False
+    """A Slack Connect user from elsewhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where an order was typed, as the directory says."""
+
+    id: str
+    external: bool = False
+    """Shared with another organisation (Slack's `is_ext_shared`)."""
+    member: bool = True
+    """The bot is in it."""
+    archived: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What the directory saw of an actor at one moment."""
+
+    person: Person
+    groups: frozenset[str] = frozenset()
+    """Of the groups that the account names, those the person is in."""
+    place: Place | None = None
+    """The channel of the order; `None` for one from a terminal."""
+    at: datetime
+
+    @property
+    def evidence(self) -> dict[str, Any]:
+        """Return what a decision rests on, for the ledger."""
+        person = self.person
+        flags = [name for name in ("guest", "bot", "deactivated", "stranger") if getattr(person, name)]
+        return {"groups": sorted(self.groups), "team": person.team, "flags": flags, "at": stamp(self.at)}
+
+
+class Role(StrEnum):
+    """What somebody is about to do, and so which list must name them."""
+
+    REQUEST = "request"
+    STOP = "stop"
+    """Any requester or approver of the account may stop a run."""
+
+
+def fault(sight: Sight, account: Account, role: Role) -> str | None:
+    """Return why this person may not do this here, or `None`. The person comes first: strangers learn nothing else."""
+    return _personal_fault(sight.person) or _place_fault(sight.place, account) or _listing_fault(sight, account, role)
+
+
+def _personal_fault(person: Person) -> str | None:
+    faults = (
+        (person.deactivated, "your Slack account is deactivated"),
+        (person.bot, "bots may not order cancellations"),
+        (person.stranger or not person.ours, "you belong to another organisation (Slack Connect)"),
+        (person.guest, "guests of this workspace may not cancel anything"),
+    )
+    return next((reason for at_fault, reason in faults if at_fault), None)
+
+
+def _place_fault(place: Place | None, account: Account) -> str | None:
+    if place is None:
+        return None
+    if place.id not in account.channels:
+        return f"account {account.name} may not be used in this channel"
+    if place.external:
+        return "this channel is shared with another organisation"
+    return None
+
+
+def _listing_fault(sight: Sight, account: Account, role: Role) -> str | None:
+    listed = {*account.requesters, *(account.approvers if role is Role.STOP else ())}
+    if sight.person.id in listed or sight.groups & listed:
+        return None
+    lists = "requesters or approvers" if role is Role.STOP else "requesters"
+    return f"you are not among the {lists} of account {account.name}"
+
+
+def choose_account(accounts: Mapping[str, Account], name: str | None, channel: str | None) -> Account:
+    """Choose the account an order is for: the named one, else this channel's default, else the only possible one.
+
+    Raises UsageError when that leaves none or several.
+    """
+    if name is not None:
+        found = next((account for account in accounts.values() if account.name.lower() == name.lower()), None)
+        if found is not None:
+            return found
+        near = get_close_matches(name, accounts, n=1, cutoff=0.0)
+        raise UsageError(
+            f"There is no account “{name}”. There are: {', '.join(accounts)}; the nearest is {''.join(near)}.",
+            word=name,
+        )
+    everywhere = list(accounts.values())
+    here = [account for account in everywhere if channel in account.channels]
+    possible = here or everywhere
+    for candidates in ([account for account in possible if account.default], possible):
+        if len(candidates) == 1:
+            return candidates[0]
+    raise UsageError(f"Say which account, with “on” and its name: {', '.join(account.name for account in possible)}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """The requester alone may go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsApproval:
+    """Other people have to agree first; `reasons` say why, for a person."""
+
+    people: int
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """Nobody may do this."""
+
+    reason: str
+
+
+Verdict = Allowed | NeedsApproval | Denied
+
+
+def judge(approval: Approval, *, statuses: tuple[Status, ...], at_most: int | None, ran_alone: int = 0) -> Verdict:
+    """Judge a cancel by its blast radius: `at_most` devices, on top of `ran_alone` in the account's window."""
+    if not statuses:
+        return Denied("no status was named, so nothing can be cancelled")
+    reasons = [f"`{status}` always needs one" for status in statuses if status.value in approval.always]
+    if at_most is None:
+        reasons.append("the cloud does not tell how many devices it is")
+    elif at_most > approval.above:
+        reasons.append(f"up to {at_most:,} devices are more than {approval.above:,}")
+    elif at_most + ran_alone > approval.above:
+        reasons.append(
+            f"up to {at_most:,} devices and the {ran_alone:,} you ran alone lately are more than {approval.above:,}"
+        )
+    return NeedsApproval(approval.people, tuple(reasons)) if reasons else Allowed()
+
+
+def alone(account: Account) -> str:
+    """Say who can run how much alone on an account, on one line."""
+    approval = account.approval
+    who = ", ".join(account.requesters) or "nobody"
+    always = f"; {', '.join(approval.always)} always needs approval" if approval.always else ""
+    where = ", ".join(account.channels) or "no channel"
+    return f"{account.name} ({account.cloud}, in {where}): {who} may cancel up to {approval.above:,} alone{always}"
+
+
+def policy_in_force(approval: Approval) -> dict[str, Any]:
+    """Return the approval rules as the JSON object that stands beside each vote."""
+    return {
+        "above": approval.above,
+        "always": list(approval.always),
+        "people": approval.people,
+        "expires": int(approval.expires.total_seconds()),
+        "run_within": int(approval.run_within.total_seconds()),
+        "window": int(approval.window.total_seconds()),
+    }

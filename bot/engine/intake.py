@@ -1,0 +1,216 @@
+"""Takes orders, looks at the cloud for them, and takes people's answers to the card."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from bot.clouds.base import Cloud
+from bot.domain import decisions
+from bot.domain.account import Account
+from bot.domain.account import Cloud as CloudName
+from bot.domain.cancellation import Phase, State
+from bot.domain.decisions import Decided, Decision, Refusal
+from bot.domain.errors import CloudError, DirectoryError
+from bot.domain.order import Cancel, CancelJob
+from bot.domain.plan import freeze
+from bot.domain.policy import Allowed, Role, Sight, fault, judge
+from bot.domain.wording import choices, nothing_to_hit, preview_lines
+from bot.engine.directory import PRESS, UNHURRIED, Directory
+from bot.engine.reporter import Reporter
+from bot.ledger.ledger import Ledger, Ordered
+
+HOUR: Final = timedelta(hours=1)
+MOST_REFUSALS: Final = 10
+"""How many refusals of one person are remembered in an hour; a spammer must not fill the ledger."""
+CALLS: Final = 1
+"""A cancel by job is one call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rooms:
+    """What the verbs work with, put together once in wiring. `owner` is unique for each process."""
+
+    ledger: Ledger
+    accounts: Mapping[str, Account]
+    clouds: Mapping[str, Cloud]
+    directory: Directory
+    now: Callable[[], datetime]
+    sleep: Callable[[float], None]
+    owner: str
+
+
+class Intake:
+    """The verbs of people: order, preview, confirm, withdraw, stop."""
+
+    def __init__(self, rooms: Rooms, reporter: Reporter) -> None:
+        self._rooms = rooms
+        self._ledger = rooms.ledger
+        self._reporter = reporter
+
+    def not_yet(self, order: Cancel, account: Account) -> str | None:
+        """Return why an order cannot be carried out on this account, or `None`."""
+        if not isinstance(order, CancelJob):
+            return f"`{order.verb}` is not yet on this account ({account.name}). Nothing was changed."
+        if account.cloud is not CloudName.ALIYUN:
+            return f"Cancelling on {account.cloud} is not yet on this account ({account.name}). Nothing was changed."
+        return None
+
+    def order(
+        self, actor: str, order: Cancel, account: Account, *, channel: str | None, via: str, delivery: str | None
+    ) -> Ordered:
+        """Store an order; `delivery` names what brought it, so that the same delivery again opens nothing."""
+        event = decisions.requested(actor, order, account, channel=channel, via=via)
+        return self._ledger.order(event, delivery=delivery)
+
+    def too_late(self, cancellation: int) -> None:
+        """End an order whose acknowledgement came too late for Slack to hear it."""
+        reason = "Slack had given up on it before it was acknowledged"
+        self._ledger.decide(cancellation, lambda state, now: decisions.void(state, now, reason=reason))
+
+    def refused_too_often(self, actor: str) -> bool:
+        """Tell whether so many refusals of this person are remembered that another is not."""
+        return self._ledger.refusals(actor, within=HOUR) >= MOST_REFUSALS
+
+    def check(self, cancellation: int) -> None:
+        """Look an order's asker and its cloud up, and freeze the plan; or refuse it, or say that there is nothing.
+
+        Works under the cancellation's lease and leaves what somebody else works on alone.
+        """
+        lease = self._ledger.leases.take(f"cancellation:{cancellation}", self._rooms.owner)
+        if lease is None:
+            return
+        try:
+            state = self._ledger.state(cancellation)
+            if state is not None and state.phase is Phase.CHECKING:
+                self._check(state)
+        finally:
+            self._ledger.leases.release(lease)
+
+    def _check(self, state: State) -> None:
+        account = self._rooms.accounts.get(state.account)
+        if account is None:
+            self._end(state, f"account {state.account} is no longer configured")
+            return
+        try:
+            sight = self._rooms.directory.look(state.requester, state.channel, account, within=UNHURRIED)
+            refusal = fault(sight, account, Role.REQUEST)
+            if refusal is None:
+                self._preview(state, account, sight)
+            else:
+                self._refuse(state, refusal, sight)
+        except (CloudError, DirectoryError) as error:
+            self._end(state, str(error))
+
+    def _preview(self, state: State, account: Account, sight: Sight) -> None:
+        order, cloud = state.order, self._rooms.clouds[account.name]
+        if not isinstance(order, CancelJob):
+            self._end(state, self.not_yet(order, account) or "")
+            return
+        preview = cloud.preview(order.job)
+        if preview.reading.size(frozenset(order.statuses)) == 0:
+            self._end(state, nothing_to_hit(order, preview, cloud.finished(order.job)))
+            return
+        plan = freeze(order, preview, account)
+        verdict = judge(account.approval, statuses=plan.statuses, at_most=plan.at_most)
+        if not isinstance(verdict, Allowed):
+            self._end(state, decisions.verdict_reason(verdict))
+            return
+        self._ledger.decide(
+            state.id,
+            lambda latest, now: decisions.show_preview(
+                latest,
+                now,
+                preview=preview,
+                plan=plan,
+                estimate=cloud.estimate(plan, CALLS),
+                approval=account.approval,
+                evidence=sight.evidence,
+            ),
+        )
+
+    def _refuse(self, state: State, reason: str, sight: Sight) -> None:
+        def refuse(latest: State, now: datetime) -> Decided:
+            return decisions.refuse_order(latest, now, reason=reason, evidence=sight.evidence)
+
+        if isinstance(self._ledger.decide(state.id, refuse), State):
+            self._reporter.tell(state, f"Refused: {reason}. Nothing was changed.")
+
+    def _end(self, state: State, reason: str) -> None:
+        """End an order that never got a card, and tell its asker why."""
+        ended = self._ledger.decide(state.id, lambda latest, now: decisions.void(latest, now, reason=reason[:300]))
+        if isinstance(ended, State):
+            self._reporter.tell(state, reason)
+
+    def look(self, actor: str, order: CancelJob, account: Account, *, channel: str | None) -> str:
+        """Answer `preview`, or a job without statuses, by reading the cloud; stores nothing but a refusal."""
+        sight = self._rooms.directory.look(actor, channel, account, within=UNHURRIED)
+        refusal = fault(sight, account, Role.REQUEST)
+        if refusal is not None:
+            self._remember(actor, refusal, "order", None, sight)
+            return f"Refused: {refusal}. Nothing was changed."
+        cloud = self._rooms.clouds[account.name]
+        preview = cloud.preview(order.job)
+        if not order.statuses:
+            return choices(order, preview)
+        if preview.reading.size(frozenset(order.statuses)) == 0:
+            return nothing_to_hit(order, preview, cloud.finished(order.job))
+        plan = freeze(order, preview, account)
+        estimate = cloud.estimate(plan, CALLS)
+        return preview_lines(order, preview, at_most=plan.at_most, digest=plan.digest, estimate=estimate)
+
+    def press(
+        self, button: str, cancellation: int, actor: str, channel: str | None, *, in_time: Callable[[], bool]
+    ) -> State | Refusal:
+        """Take a person's answer: `confirm`, `withdraw` or `stop`. Identity is looked up first, and fails closed.
+
+        `in_time` tells whether Slack would still hear the acknowledgement; if not, nothing is done.
+        """
+        state = self._ledger.state(cancellation)
+        account = self._rooms.accounts.get(state.account) if state else None
+        if state is None or account is None:
+            return Refusal(f"There is no #{cancellation} that could be changed. Nothing was changed.")
+        try:
+            sight = self._rooms.directory.look(actor, channel, account, within=PRESS)
+        except DirectoryError as error:
+            return Refusal(f"{error} Nothing was done, press again.")
+        refusal = self._press_fault(button, state, sight, account)
+        if refusal is not None:
+            self._remember(actor, refusal, button, cancellation, sight)
+            return Refusal(f"Refused: {refusal}. Nothing was changed.")
+        if not in_time():
+            return Refusal("That took too long, and Slack has already given up on it. Nothing was done, press again.")
+        return self._ledger.decide(cancellation, self._decision(button, actor, account, sight))
+
+    def _press_fault(self, button: str, state: State, sight: Sight, account: Account) -> str | None:
+        if button == "stop":
+            return fault(sight, account, Role.STOP)
+        verb = "confirm" if button == "confirm" else "withdraw"
+        found = fault(sight, account, Role.REQUEST)
+        if found is None and sight.person.id != state.requester:
+            found = f"only the person who asked for #{state.id} may {verb} it"
+        return found
+
+    def _decision(self, button: str, actor: str, account: Account, sight: Sight) -> Decision:
+        def confirm(state: State, now: datetime) -> Decided:
+            # Summed here, inside the transaction: two confirms at once must not both see an empty window.
+            alone = self._ledger.ran_alone(state, window=account.approval.window)
+            return decisions.confirm(
+                state, now, actor=actor, approval=account.approval, ran_alone=alone, evidence=sight.evidence
+            )
+
+        if button == "confirm":
+            return confirm
+        if button == "withdraw":
+            return lambda state, now: decisions.withdraw(state, now, actor=actor)
+        return lambda state, now: decisions.stop(state, now, actor=actor)
+
+    def _remember(self, actor: str, reason: str, what: str, cancellation: int | None, sight: Sight) -> None:
+        """Record that a person was refused, with what was seen of them; not without end."""
+        if self.refused_too_often(actor):
+            return
+        event = decisions.refused(actor, reason, what=what, evidence=sight.evidence)
+        if cancellation is None:
+            self._ledger.append(event)
+        else:
+            self._ledger.decide(cancellation, lambda _state, _now: (event,))

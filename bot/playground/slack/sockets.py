@@ -1,0 +1,157 @@
+"""The local Slack's end of Socket Mode: tickets, connections, envelopes and their acknowledgements."""
+
+import asyncio
+import concurrent.futures
+import json
+import socket
+import struct
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from bot.playground.slack.values import Payload
+
+_MOST_CONNECTIONS = 10
+
+
+@dataclass(slots=True, eq=False)
+class _Link:
+    websocket: WebSocket
+    loop: asyncio.AbstractEventLoop
+
+    def send(self, message: Payload) -> None:
+        asyncio.run_coroutine_threadsafe(self.websocket.send_text(json.dumps(message)), self.loop)
+
+    def reset(self) -> None:
+        # With no time to linger, TCP sends a reset; an ordinary end is not even noticed by slack_sdk for five pings.
+        transport = self.websocket.scope["transport"]
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.loop.call_soon_threadsafe(transport.abort)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ack:
+    """How an envelope ended: `after` seconds, or None with the `failure` that the person sees."""
+
+    after: float | None
+    answer: Payload | None = None
+    failure: str | None = None
+
+
+class Sockets:
+    """The connections of one app; `ack_within` in seconds, `on_change` is called when they come and go."""
+
+    def __init__(self, *, app_id: str, ack_within: float, on_change: Callable[[], None]) -> None:
+        self.ack_within = ack_within
+        self.late_acks: list[str] = []
+        self._app_id = app_id
+        self._on_change = on_change
+        self._tickets: set[str] = set()
+        self._links: list[_Link] = []
+        self._waiting: dict[str, concurrent.futures.Future[Payload | None]] = {}
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._links)
+
+    def new_ticket(self) -> str:
+        """Return a ticket that opens one connection."""
+        ticket = uuid.uuid4().hex
+        self._tickets.add(ticket)
+        return ticket
+
+    async def serve(self, websocket: WebSocket) -> None:
+        """Serve one connection until it ends; a ticket that was never given, or is used up, is refused with 403."""
+        ticket = websocket.path_params["ticket"]
+        if ticket not in self._tickets:
+            await websocket.close()
+            return
+        self._tickets.remove(ticket)
+        await websocket.accept()
+        if len(self._links) >= _MOST_CONNECTIONS:
+            await websocket.send_json({"type": "disconnect", "reason": "too_many_websockets"})
+            await websocket.close()
+            return
+        link = _Link(websocket, asyncio.get_running_loop())
+        await websocket.send_json(self._hello())
+        self._links.append(link)
+        self._on_change()
+        try:
+            await self._listen(websocket)
+        finally:
+            self._links.remove(link)
+            self._on_change()
+
+    def _hello(self) -> Payload:
+        return {
+            "type": "hello",
+            "num_connections": len(self._links) + 1,
+            "debug_info": {"host": "local", "build_number": 1, "approximate_connection_time": 3600},
+            "connection_info": {"app_id": self._app_id},
+        }
+
+    async def _listen(self, websocket: WebSocket) -> None:
+        with suppress(WebSocketDisconnect):
+            while True:
+                message = await websocket.receive_json()
+                self._acknowledged(message)
+
+    def _acknowledged(self, message: Payload) -> None:
+        # Taken from whatever connection it comes on: slack_sdk acknowledges on the new one after a refresh.
+        waiting = self._waiting.pop(str(message.get("envelope_id")), None)
+        if waiting is None:
+            self.late_acks.append(str(message.get("envelope_id")))
+            self._on_change()
+        else:
+            waiting.set_result(message.get("payload"))
+
+    def deliver(self, envelope: Payload) -> Ack:
+        """Send an envelope over one of the connections, in turn, and wait for its acknowledgement.
+
+        Never call it from the server's own loop.
+        """
+        if not self._links:
+            return Ack(after=None, failure="dispatch_failed")
+        waiting: concurrent.futures.Future[Payload | None] = concurrent.futures.Future()
+        self._waiting[envelope["envelope_id"]] = waiting
+        began = time.monotonic()
+        self._in_turn().send(envelope)
+        try:
+            answer = waiting.result(timeout=self.ack_within)
+        except concurrent.futures.TimeoutError:
+            if self._waiting.pop(envelope["envelope_id"], None):
+                return Ack(after=None, failure="operation_timeout")
+            answer = waiting.result()  # it came in this very moment
+        return Ack(after=time.monotonic() - began, answer=answer)
+
+    def _in_turn(self) -> _Link:
+        self._links.append(self._links.pop(0))
+        return self._links[-1]
+
+    def disconnect(self, reason: str = "refresh_requested") -> None:
+        """Tell every connection to go: `warning`, `refresh_requested` or `link_disabled`; the client is to leave."""
+        for link in tuple(self._links):
+            link.send({"type": "disconnect", "reason": reason, "debug_info": {"host": "local"}})
+
+    def drop(self) -> None:
+        """Reset every connection without a word, as a broken network does."""
+        for link in tuple(self._links):
+            link.reset()
+
+
+def envelope(kind: str, payload: Payload, *, accepts_answer: bool) -> dict[str, Any]:
+    """Wrap a payload; events carry the retry fields that Slack sends."""
+    retry = {"retry_attempt": 0, "retry_reason": ""} if kind == "events_api" else {}
+    return {
+        "envelope_id": str(uuid.uuid4()),
+        "type": kind,
+        "payload": payload,
+        "accepts_response_payload": accepts_answer,
+        **retry,
+    }

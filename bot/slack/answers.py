@@ -1,0 +1,71 @@
+"""Private answers to a person: over the response_url of what they did, or as an ephemeral message."""
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+from cachetools import TTLCache
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackClientError
+from slack_sdk.webhook import WebhookClient
+
+from bot.domain.cancellation import State
+from bot.domain.errors import Error
+from bot.slack.views import Message, said
+
+LIVES: Final = 29 * 60
+"""Seconds that a response_url is used; Slack takes it for 30 minutes and five answers."""
+TIMEOUT: Final = 8
+
+log = structlog.get_logger()
+
+
+class Answers:
+    """Sends ephemeral answers. A response_url is a secret: it is kept in memory alone and never logged."""
+
+    def __init__(self, client: WebClient, *, timer: Callable[[], float]) -> None:
+        self._client = client
+        self._urls: TTLCache[int, str] = TTLCache(10_000, LIVES, timer=timer)
+        self._lock = threading.Lock()
+
+    def remember(self, cancellation: int, url: str | None) -> None:
+        """Keep the way to whoever ordered `cancellation`."""
+        if url:
+            with self._lock:
+                self._urls[cancellation] = url
+
+    def tell(self, state: State, text: str) -> None:
+        """Tell the requester of `state` something; never raises."""
+        with self._lock:
+            url = self._urls.get(state.id)
+        self.answer(url, state.channel, state.requester, said(f"#{state.id}: {text}"))
+
+    def answer(self, url: str | None, channel: str | None, user: str, message: Message) -> None:
+        """Show `message` to `user` alone; never raises."""
+        try:
+            if not (url and self._over_url(url, message)) and channel:
+                self._client.chat_postEphemeral(channel=channel, user=user, **payload(message))
+        except (SlackClientError, OSError, Error) as error:
+            log.warning("answer_failed", user=user, error=type(error).__name__)
+
+    def _over_url(self, url: str, message: Message) -> bool:
+        hook = WebhookClient(url, timeout=TIMEOUT, retry_handlers=[], proxy=self._client.proxy)
+        try:
+            answered = hook.send_dict(
+                {"response_type": "ephemeral", "replace_original": False, **payload(message)}
+            ).status_code
+        except OSError:
+            return False
+        return answered == 200  # noqa: PLR2004 - HTTP OK
+
+
+def payload(message: Message) -> dict[str, Any]:
+    """Return a message as the arguments of chat.postMessage and its kin; nothing in it is parsed or unfurled."""
+    blocks = {"blocks": list(message.blocks)} if message.blocks else {}
+    return {"text": message.text, "parse": "none", "link_names": False, **unfurled(), **blocks}
+
+
+def unfurled() -> dict[str, bool]:
+    """Return the arguments that keep links from growing into previews."""
+    return {"unfurl_links": False, "unfurl_media": False}

@@ -1,0 +1,119 @@
+"""Finds what is wrong between the configuration and the workspace: tokens, scopes, groups, channels, quorum."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError, SlackClientError
+
+from bot.domain.account import Account
+from bot.domain.secret import Secret
+
+SCOPES: Final = ("commands", "chat:write", "users:read", "usergroups:read", "channels:read", "groups:read")
+"""The bot scopes that the manifest asks for."""
+
+
+class Checkup:
+    """Asks Slack about everything that the configuration names; reads only."""
+
+    def __init__(self, client: WebClient, app_token: Secret) -> None:
+        self._client = client
+        self._app_token = app_token
+        self._members: dict[str, frozenset[str]] = {}
+
+    def problems(self, accounts: Mapping[str, Account], audit_channel: str | None) -> list[str]:
+        """Return every problem, each on one line; an empty list when there is none."""
+        found = self._token_problems()
+        if any("bot token" in problem for problem in found):
+            return found
+        found += self._group_problems(accounts.values())
+        found += self._channel_problems(accounts.values(), audit_channel)
+        for account in accounts.values():
+            found += self._quorum_problems(account)
+        return found
+
+    def _token_problems(self) -> list[str]:
+        problems = []
+        try:
+            response = self._client.auth_test()
+            granted = str(response.headers.get("x-oauth-scopes") or response.headers.get("X-OAuth-Scopes") or "")
+            missing = [scope for scope in SCOPES if scope not in {name.strip() for name in granted.split(",")}]
+            if granted and missing:
+                problems.append(f"slack: the bot lacks the scopes {', '.join(missing)}; install it with manifest.yml")
+        except (SlackClientError, OSError) as error:
+            problems.append(f"slack.bot_token: Slack does not take the bot token ({_why(error)})")
+        try:
+            self._client.apps_connections_open(app_token=self._app_token.reveal())
+        except (SlackClientError, OSError) as error:
+            problems.append(
+                f"slack.app_token: Slack does not take the app token ({_why(error)});"
+                " it is an xapp- token with connections:write"
+            )
+        return problems
+
+    def _group_problems(self, accounts: Iterable[Account]) -> list[str]:
+        problems = []
+        for account in accounts:
+            for key in ("requesters", "approvers"):
+                for group in (name for name in getattr(account, key) if name.startswith("S")):
+                    problem = self._load(group)
+                    if problem:
+                        problems.append(f"accounts.{account.name}.{key}: {problem}")
+        return problems
+
+    def _load(self, group: str) -> str | None:
+        if group in self._members:
+            return None
+        try:
+            users = self._client.usergroups_users_list(usergroup=group).get("users")
+        except (SlackClientError, OSError) as error:
+            return f"group {group} cannot be read ({_why(error)})"
+        self._members[group] = frozenset(users if isinstance(users, list) else ())
+        return None if self._members[group] else f"group {group} is empty"
+
+    def _channel_problems(self, accounts: Iterable[Account], audit_channel: str | None) -> list[str]:
+        named = [(f"accounts.{account.name}.channels", channel) for account in accounts for channel in account.channels]
+        problems = [
+            f"accounts.{account.name}.channels: none, so nobody can use it"
+            for account in accounts
+            if not account.channels
+        ]
+        for key, channel in named + ([("audit_channel", audit_channel)] if audit_channel else []):
+            problem = self._channel_problem(channel)
+            if problem:
+                problems.append(f"{key}: {problem}")
+        return problems
+
+    def _channel_problem(self, channel: str) -> str | None:
+        try:
+            found: Any = self._client.conversations_info(channel=channel).get("channel") or {}
+        except (SlackClientError, OSError) as error:
+            return f"channel {channel} cannot be read ({_why(error)}); is the bot in it?"
+        faults = (
+            (found.get("is_archived"), "is archived"),
+            (found.get("is_ext_shared"), "is shared with another organisation, so every order in it is refused"),
+            (not found.get("is_member"), "does not have the bot in it; type /invite @ota-cancel there"),
+        )
+        return next((f"channel {channel} {fault}" for at_fault, fault in faults if at_fault), None)
+
+    def _quorum_problems(self, account: Account) -> list[str]:
+        problems = []
+        approvers = self._people(account.approvers)
+        if not account.requesters:
+            problems.append(f"accounts.{account.name}.requesters: nobody may order")
+        if len(approvers) < account.approval.people:
+            problems.append(
+                f"accounts.{account.name}.approvers: {account.approval.people} are needed besides the requester and"
+                f" there are {len(approvers)}, so nothing above {account.approval.above} devices can be approved"
+            )
+        return problems
+
+    def _people(self, names: Iterable[str]) -> frozenset[str]:
+        people = [self._members.get(name, frozenset()) if name.startswith("S") else {name} for name in names]
+        return frozenset().union(*people)
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, SlackApiError):
+        return str(error.response.get("error") or "refused")
+    return type(error).__name__

@@ -1,0 +1,155 @@
+"""Who people are, as Slack says: identity, groups and channels, each looked up at once and kept for a minute.
+
+Sources: users.info, usergroups.users.list, conversations.info (https://docs.slack.dev/reference/methods) and
+https://docs.slack.dev/apis/slack-connect: members of other organisations can press buttons, so every press is checked.
+"""
+
+import threading
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from datetime import datetime
+from typing import Any, Final
+
+from cachetools import TTLCache
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError, SlackClientError
+
+from bot.domain.account import Account
+from bot.domain.errors import DirectoryError
+from bot.domain.policy import Person, Place, Sight
+from bot.engine.directory import TERMINAL, TerminalDirectory
+
+KEPT: Final = 60
+"""Seconds that an answer of Slack is believed."""
+REMEMBERED: Final = 10_000
+LOOKERS: Final = 24
+
+
+class SlackDirectory:
+    """Looks people up in Slack, from when `identify` has told it whose bot it is.
+
+    `timer` is monotonic, in seconds. Raises DirectoryError when Slack does not answer: nobody is let through then.
+    """
+
+    def __init__(
+        self,
+        client: WebClient,
+        *,
+        now: Callable[[], datetime],
+        timer: Callable[[], float],
+    ) -> None:
+        self._client = client
+        self._team = ""
+        self._enterprise: str | None = None
+        self._now = now
+        self._terminal = TerminalDirectory(now=now)
+        self._kept: TTLCache[Hashable, Future[dict[str, Any]]] = TTLCache(REMEMBERED, KEPT, timer=timer)
+        self._lock = threading.Lock()
+        self._lookers = ThreadPoolExecutor(LOOKERS, thread_name_prefix="people")
+
+    def identify(self, *, team: str, enterprise: str | None) -> None:
+        """Take the bot's own workspace and organisation, as auth.test gave them."""
+        self._team = team
+        self._enterprise = enterprise
+
+    def close(self) -> None:
+        """Stop looking people up."""
+        self._lookers.shutdown(wait=False, cancel_futures=True)
+
+    def look(self, actor: str, channel: str | None, account: Account, *, within: float) -> Sight:
+        """Look the person, the account's groups and the channel up, all at the same time."""
+        if actor.startswith(TERMINAL):
+            return self._terminal.look(actor, channel, account, within=within)
+        if not self._team:
+            raise DirectoryError("I am not connected to Slack yet.")
+        groups = sorted({name for name in (*account.requesters, *account.approvers) if name.startswith("S")})
+        person = self._ask("users.info", {"user": actor})
+        members = {group: self._ask("usergroups.users.list", {"usergroup": group}) for group in groups}
+        place = self._ask("conversations.info", {"channel": channel}) if channel else None
+        asked = [person, *members.values(), *([place] if place else [])]
+        if wait(asked, timeout=within).not_done:
+            raise DirectoryError("Slack did not tell me in time who you are.")
+        return Sight(
+            person=self._person(actor, person),
+            groups=frozenset(group for group, found in members.items() if actor in _users(_answer(found))),
+            place=_place(channel, _answer(place)) if channel and place else None,
+            at=self._now(),
+        )
+
+    def name(self, actor: str) -> str:
+        """Return what a person is called, for lines that must not mention them; their id when Slack does not say."""
+        if actor.startswith(TERMINAL) or not actor.startswith(("U", "W")):
+            return actor
+        try:
+            user = _answer(self._ask("users.info", {"user": actor})).get("user") or {}
+        except DirectoryError:
+            return actor
+        return str(user.get("real_name") or user.get("name") or actor)
+
+    def _ask(self, method: str, arguments: dict[str, str]) -> Future[dict[str, Any]]:
+        """Ask Slack, or join the same question that is being asked or was answered within the minute."""
+        key = (method, *sorted(arguments.items()))
+        with self._lock:
+            asked = self._kept.get(key)
+            if asked is None or (asked.done() and asked.exception() is not None):
+                asked = self._kept[key] = self._lookers.submit(self._call, method, arguments)
+            return asked
+
+    def _call(self, method: str, arguments: dict[str, str]) -> dict[str, Any]:
+        found = self._client.api_call(method, params=arguments).data
+        return found if isinstance(found, dict) else {}
+
+    def _person(self, actor: str, asked: Future[dict[str, Any]]) -> Person:
+        if _unknown(asked):
+            return Person(id=actor, ours=False, stranger=True)
+        user = _answer(asked).get("user")
+        if not isinstance(user, dict) or user.get("id") != actor:
+            raise DirectoryError("Slack gave no usable answer about who you are.")
+        team = str(user.get("team_id") or "")
+        grid = user.get("enterprise_user")
+        enterprise = grid.get("enterprise_id") if isinstance(grid, dict) else None
+        same_grid = self._enterprise is not None and enterprise == self._enterprise
+        return Person(
+            id=actor,
+            team=team,
+            ours=team == self._team or same_grid,
+            guest=bool(user.get("is_restricted") or user.get("is_ultra_restricted")),
+            # Slackbot says that it is no bot.
+            bot=bool(user.get("is_bot") or user.get("is_app_user") or actor == "USLACKBOT"),
+            deactivated=bool(user.get("deleted")),
+            stranger=bool(user.get("is_stranger")),
+        )
+
+
+def _unknown(asked: Future[dict[str, Any]]) -> bool:
+    """Tell whether Slack says outright that this workspace does not know the person."""
+    error = asked.exception(timeout=0)
+    known = ("user_not_found", "user_not_visible", "users_not_found")
+    return isinstance(error, SlackApiError) and error.response.get("error") in known
+
+
+def _answer(asked: "Future[dict[str, Any]]") -> dict[str, Any]:
+    try:
+        return asked.result(timeout=0)
+    except SlackApiError as error:
+        why = error.response.get("error", "error") if hasattr(error.response, "get") else "error"
+        raise DirectoryError(f"Slack did not tell me who you are ({why}).") from error
+    except (SlackClientError, OSError, TimeoutError, ValueError) as error:
+        raise DirectoryError(f"Slack did not tell me who you are ({type(error).__name__}).") from error
+
+
+def _users(found: dict[str, Any]) -> frozenset[str]:
+    users = found.get("users")
+    return frozenset(user for user in users if isinstance(user, str)) if isinstance(users, list) else frozenset()
+
+
+def _place(channel: str, found: dict[str, Any]) -> Place:
+    place = found.get("channel")
+    if not isinstance(place, dict):
+        raise DirectoryError("Slack gave no usable answer about this channel.")
+    return Place(
+        id=channel,
+        external=bool(place.get("is_ext_shared") or place.get("is_pending_ext_shared")),
+        member=place.get("is_member") is not False,
+        archived=bool(place.get("is_archived")),
+    )

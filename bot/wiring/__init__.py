@@ -1,0 +1,212 @@
+"""The only place where rooms meet: builds the engine, and the bot around it."""
+
+import os
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain, repeat
+from pathlib import Path
+from typing import Final, TypeVar
+
+import structlog
+from slack_bolt.error import BoltError
+from slack_sdk.errors import SlackApiError, SlackClientError
+
+from bot.clouds.aliyun import AliyunCloud
+from bot.clouds.base import Cloud
+from bot.clouds.http import Http
+from bot.clouds.throttle import Throttle
+from bot.config import Mode, Settings
+from bot.domain.account import Account
+from bot.domain.account import Cloud as CloudName
+from bot.domain.errors import ConfigError
+from bot.domain.policy import alone
+from bot.engine.directory import Directory
+from bot.engine.executor import Executor
+from bot.engine.intake import Intake, Rooms
+from bot.engine.keeper import Halt, HaltError, Keeper
+from bot.ledger.ledger import Ledger
+from bot.slack.actions import Actions
+from bot.slack.answers import Answers
+from bot.slack.app import SlackApp, web_client
+from bot.slack.commands import Commands
+from bot.slack.people import SlackDirectory
+from bot.slack.publisher import Publisher
+
+CONNECT: Final = 10.0
+"""Seconds for opening the socket."""
+PAUSES: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
+"""Seconds between tries to reach Slack; the last one repeats. Opening sockets is limited to one a minute and more."""
+REVOKED: Final = frozenset(
+    {
+        "invalid_auth",
+        "not_authed",
+        "account_inactive",
+        "token_revoked",
+        "token_expired",
+        "missing_scope",
+        "not_allowed_token_type",
+    }
+)
+"""Slack's words for a token with which trying again is no use."""
+
+Answer = TypeVar("Answer")
+
+log = structlog.get_logger()
+
+
+def now() -> datetime:
+    """Return the time: UTC, aware."""
+    return datetime.now(UTC)
+
+
+def open_ledger(settings: Settings, *, readonly: bool = False) -> Ledger:
+    """Open the configured ledger."""
+    if settings.database.startswith("postgresql://"):
+        raise ConfigError(("database: this version keeps its ledger in SQLite; give the path of a file",))
+    return Ledger.open(Path(settings.database), now=now, readonly=readonly)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """The verbs, ready to use, and what has to be closed after them."""
+
+    rooms: Rooms
+    http: Http
+    halt: Halt
+
+    def close(self) -> None:
+        """Close the connections to the clouds and the ledger."""
+        self.http.close()
+        self.rooms.ledger.close()
+
+
+def build_engine(settings: Settings, ledger: Ledger, directory: Directory, halt: Halt) -> Engine:
+    """Put the clouds, the ledger and the directory together."""
+    http = Http(clock=time.monotonic)
+    throttle = Throttle(
+        reserve=ledger.slots.reserve, push=ledger.slots.push, now=lambda: now().timestamp(), sleep=halt.sleep
+    )
+    clouds = {
+        name: cloud
+        for name, account in settings.accounts.items()
+        if (cloud := _cloud(account, http, throttle, ledger.slots.ahead)) is not None
+    }
+    rooms = Rooms(
+        ledger=ledger,
+        accounts=settings.accounts,
+        clouds=clouds,
+        directory=directory,
+        now=now,
+        sleep=halt.sleep,
+        owner=f"{os.getpid()}-{uuid.uuid4().hex[:12]}",
+    )
+    return Engine(rooms=rooms, http=http, halt=halt)
+
+
+def _cloud(account: Account, http: Http, throttle: Throttle, ahead: Callable[[str, str], float]) -> Cloud | None:
+    if account.cloud is not CloudName.ALIYUN:
+        return None
+    return AliyunCloud(account, http=http, throttle=throttle, now=now, nonce=lambda: str(uuid.uuid4()), ahead=ahead)
+
+
+class Bot:
+    """The bot: engine, Slack, publisher. Runs go on before Slack answers, and while it does not."""
+
+    def __init__(self, settings: Settings, *, halt: Halt) -> None:
+        slack = settings.slack
+        if slack.mode is not Mode.SOCKET or slack.bot_token is None or slack.app_token is None:
+            raise ConfigError(('slack.mode: this version speaks Socket Mode; set mode = "socket"',))
+        self._settings = settings
+        self._halt = halt
+        self._app_token = slack.app_token
+        self._client = web_client(slack.bot_token, slack.api_url)
+        self._directory = SlackDirectory(self._client, now=now, timer=time.monotonic)
+        self._answers = Answers(self._client, timer=time.monotonic)
+        self._ledger = open_ledger(settings)
+        self._engine = build_engine(settings, self._ledger, self._directory, halt)
+        self._intake = Intake(self._engine.rooms, self._answers)
+        self._keeper = Keeper(self._engine.rooms, self._intake, Executor(self._engine.rooms), halt)
+        self._publisher: Publisher | None = None
+        self._app: SlackApp | None = None
+
+    def start(self) -> str:
+        """Take up what was left, connect to Slack, and return the line that says that all is ready.
+
+        Raises ConfigError when Slack will not have the tokens, HaltError when the process is told to leave meanwhile.
+        """
+        self._keeper.start()
+        self._identify()
+        self._publisher = Publisher(
+            self._ledger,
+            self._client,
+            self._directory,
+            self._answers,
+            audit_channel=self._settings.audit_channel,
+            owner=self._engine.rooms.owner,
+            halt=self._halt,
+            now=now,
+        )
+        self._publisher.start()
+        self._connect()
+        accounts = "; ".join(alone(account) for account in self._settings.accounts.values())
+        return f"ready: {self._settings.slack.mode} mode, {accounts}"
+
+    def stop(self) -> None:
+        """Take no new work, let what is in flight come to its end, and close everything; `Halt` has been asked."""
+        if self._app is not None:
+            self._app.close()
+        self._keeper.stop()
+        if self._publisher is not None:
+            self._publisher.stop()
+        self._directory.close()
+        self._engine.close()
+
+    def _identify(self) -> None:
+        found = self._until_slack_answers(self._client.auth_test)
+        self._directory.identify(
+            team=str(found.get("team_id") or ""), enterprise=str(found.get("enterprise_id") or "") or None
+        )
+
+    def _connect(self) -> None:
+        def connect() -> SlackApp:
+            app = self._app or self._listeners()
+            self._app = app
+            if not app.connect(within=CONNECT):
+                raise SlackClientError("the socket did not open")
+            return app
+
+        self._until_slack_answers(connect)
+
+    def _listeners(self) -> SlackApp:
+        rooms, halt = self._engine.rooms, self._halt
+        commands = Commands(
+            rooms, intake=self._intake, keeper=self._keeper, answers=self._answers, client=self._client, halt=halt
+        )
+        actions = Actions(self._ledger, self._intake, self._keeper, self._answers, halt)
+        return SlackApp(self._client, self._app_token, commands, actions, timer=time.monotonic)
+
+    def _until_slack_answers(self, ask: Callable[[], Answer]) -> Answer:
+        """Ask Slack until it answers; only a refused token is final."""
+        for pause in chain(PAUSES, repeat(PAUSES[-1])):
+            try:
+                return ask()
+            except (SlackClientError, BoltError, OSError) as error:
+                reason = _refused_token(error)
+                if reason:
+                    raise ConfigError(
+                        (f"slack: Slack refuses the token: {reason}; check it with `ota-bot check`",)
+                    ) from error
+                log.warning("slack_unreachable", error=type(error).__name__, again_in=pause)
+            self._halt.sleep(pause)
+        raise HaltError
+
+
+def _refused_token(error: BaseException) -> str | None:
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, SlackApiError):
+        cause = cause.__cause__ or cause.__context__
+    found = cause.response.get("error") if cause is not None else None
+    return found if found in REVOKED else None
