@@ -85,12 +85,12 @@ ifneq ($(STALE),)
 		echo "Install one, or name it: make $(or $(firstword $(MAKECMDGOALS)),demo) PYTHON=/path/to/python3" >&2; \
 		exit 1; \
 	fi; \
-	if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
-		echo "This Python ($$python, $$version) cannot make a virtual environment: ensurepip is missing." >&2; \
-		echo "On Debian and Ubuntu: apt install python3-venv" >&2; \
-		exit 1; \
-	fi; \
 	echo "==> Making $(VENV) with $$python ($$version)"; \
-	"$$python" -m venv --clear $(VENV)
+	if "$$python" -c 'import ensurepip' 2>/dev/null; then \
+		"$$python" -m venv --clear $(VENV); \
+	else \
+		echo "==> This Python has no ensurepip (on Debian it is in python3-venv): fetching the locked pip"; \
+		"$$python" -m venv --clear --without-pip $(VENV) && $(BIN)/python .ci/bootstrap_pip.py requirements.lock; \
+	fi
 endif
 	@pwd -P > $@

@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 MARGIN: Final = 1.02
 """Calls are spaced so much wider than the limit: evenly spaced calls at exactly the limit break it by microseconds."""
@@ -17,18 +17,10 @@ AFTER_THROTTLING: Final = 1.0
 """Seconds an operation rests after a throttling answer that names no time."""
 
 
-class Reserve(Protocol):
-    """Reserves the next slot, `spacing` seconds wide; returns its time in seconds since 1970."""
-
-    def __call__(self, quota: str, operation: str, spacing: float) -> float:
-        """Reserve it."""
-
-
-class Push(Protocol):
-    """Holds an operation back for some seconds."""
-
-    def __call__(self, quota: str, operation: str, seconds: float) -> None:
-        """Push it."""
+Reserve = Callable[[str, str, float], float]
+"""Reserves the next slot of (quota, operation), so many seconds wide; returns its time in seconds since 1970."""
+Push = Callable[[str, str, float], None]
+"""Holds (quota, operation) back for some seconds."""
 
 
 class Throttle:
