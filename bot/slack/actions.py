@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+import structlog
 from slack_bolt import Ack, BoltContext
 
 from bot.domain.decisions import Refusal
@@ -11,6 +12,8 @@ from bot.engine.keeper import Halt, Keeper
 from bot.ledger.ledger import Ledger
 from bot.slack.answers import Answers
 from bot.slack.commands import refusal_message
+
+log = structlog.get_logger()
 
 BUTTONS: Final = ("confirm", "withdraw", "stop")
 MOST_DIGITS: Final = 18
@@ -34,6 +37,9 @@ class Actions:
             done = self._decided(body, action, user, channel, context)
         except LedgerError as error:
             done = Refusal(str(error))
+        except Exception:
+            log.exception("press_failed", user=user)
+            done = Refusal("I failed at that, and my log says why. Look at the card before you press again.")
         ack()
         if isinstance(done, Refusal):
             refusal, url = done, body.get("response_url")

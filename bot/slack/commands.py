@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import structlog
 from slack_bolt import Ack, BoltContext
 from slack_sdk import WebClient
 
@@ -34,6 +35,8 @@ from bot.slack.answers import Answers
 from bot.slack.escape import code, mention, safe
 from bot.slack.looks import Looks
 from bot.slack.views import Message, said
+
+log = structlog.get_logger()
 
 IN_TIME: Final = 2.5
 """Seconds after the receipt in which something may still be done; Slack gives up after 3."""
@@ -97,6 +100,10 @@ class Commands:
             return Answered(message=usage(error))
         except LedgerError as error:
             return _say(str(error))
+        except Exception:
+            # Without an acknowledgement the person would see a time-out and type it again.
+            log.exception("command_failed", user=asked.user)
+            return _say("I failed at that, and my log says why. Look with `list` before you type it again.")
 
     def _take(self, order: Order, asked: Asked) -> Answered:
         match order:

@@ -110,6 +110,9 @@ class Publisher:
                 self._tried(AUDIT, self._audit)
         except LedgerError as error:
             log.warning("ledger_failed", error=str(error))
+        except Exception:
+            # A card that cannot be drawn must not silence all the others for good.
+            log.exception("publisher_failed")
 
     # --- trying, and trying again ------------------------------------------------------------------------------
 

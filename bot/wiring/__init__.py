@@ -161,6 +161,8 @@ class Bot:
         self._keeper.stop()
         if self._publisher is not None:
             self._publisher.stop()
+        # The publisher's last round may have taken its lease anew.
+        self._ledger.leases.release_all(self._engine.rooms.owner)
         self._directory.close()
         self._engine.close()
 
