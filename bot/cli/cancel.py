@@ -39,10 +39,16 @@ def cancel(given: argparse.Namespace) -> int:
     set_up(secrets=settings.secrets, verbose=given.verbose)
     halt = Halt()
     engine = build_engine(settings, open_ledger(settings), TerminalDirectory(now=now), halt)
+    renewer = Renewer(engine.rooms)
+    renewer.start()
     try:
         return _Session(engine=engine, settings=settings, actor=_actor()).handle(order)
+    except KeyboardInterrupt:
+        print("\nLeft before anything was confirmed. Nothing was cancelled.", file=sys.stderr)
+        return 1
     finally:
         halt.ask()
+        renewer.stop()
         engine.close()
 
 
@@ -56,7 +62,10 @@ def _order(words: list[str]) -> CancelJob | AskPreview:
 
 def _actor() -> str:
     """Return who sits here, by the real user id: su and sudo -u change it, an environment variable does not."""
-    return f"{TERMINAL}{pwd.getpwuid(os.getuid()).pw_name}"
+    try:
+        return f"{TERMINAL}{pwd.getpwuid(os.getuid()).pw_name}"
+    except KeyError:  # a container may run as a number that has no name
+        return f"{TERMINAL}{os.getuid()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,16 +115,13 @@ class _Session:
         return button == "confirm" and not isinstance(done, Refusal)
 
     def _run(self, cancellation: int) -> int:
-        renewer = Renewer(self.engine.rooms, self.engine.halt)
-        renewer.start()
         runner = threading.Thread(target=self._work, args=(cancellation,), name="run")
         runner.start()
         try:
-            state = self._wait(cancellation)
+            state = self._wait_or_stop(cancellation)
         finally:
             self.engine.halt.ask()
             runner.join()
-            renewer.stop()
         _finished(state)
         return 0 if state.phase is Phase.DONE else 1
 
@@ -129,6 +135,14 @@ class _Session:
         except HaltError:
             return
 
+    def _wait_or_stop(self, cancellation: int) -> State:
+        while True:
+            try:
+                return self._wait(cancellation)
+            except KeyboardInterrupt:
+                done = self.intake.press("stop", cancellation, self.actor, None, in_time=lambda: True)
+                print(done.reason if isinstance(done, Refusal) else "Stopping: what is out comes to its end.")
+
     def _wait(self, cancellation: int) -> State:
         shown = ""
         while True:
@@ -138,11 +152,7 @@ class _Session:
                 print(shown, file=sys.stderr)
             if state.phase not in OPEN:
                 return state
-            try:
-                self.engine.rooms.sleep(0.1)
-            except KeyboardInterrupt:
-                done = self.intake.press("stop", cancellation, self.actor, None, in_time=lambda: True)
-                print(done.reason if isinstance(done, Refusal) else "Stopping: what is out comes to its end.")
+            self.engine.rooms.sleep(0.1)
 
     def _state(self, cancellation: int) -> State:
         state = self.engine.rooms.ledger.state(cancellation)

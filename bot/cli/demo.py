@@ -1,10 +1,34 @@
 """Try the bot without Slack or a cloud: a local Slack and a simulated cloud, and a tour of the main job."""
 
 import argparse
+import signal
+import threading
+from contextlib import suppress
+from types import FrameType
 
 from bot.playground.tour import play
+from bot.playground.world import World
+from bot.wiring.logs import set_up
 
 
 def demo(given: argparse.Namespace) -> int:
-    """Play the tour as a transcript of what each person sees."""
-    return play(port=given.port)
+    """Play the tour as a transcript of what each person sees, then serve the same local Slack as a page."""
+    set_up(secrets=(), verbose=given.verbose)
+    for signal_ in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_, _leave)
+    with suppress(KeyboardInterrupt), World(port=given.port) as world:
+        play(world)
+        if not given.tour:
+            world.another()
+            print(
+                f"\n== Now you: {world.stage.slack.url} ==\n   Open it in a browser; Ctrl-C here ends it.", flush=True
+            )
+            threading.Event().wait()
+    return 0
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    """End the demo; whoever is impatient meanwhile changes nothing about how it ends."""
+    for signal_ in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_, signal.SIG_IGN)
+    raise KeyboardInterrupt

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from bot.clouds.http import Http, NoAnswerError, NotSentError, Reply, Request
-from bot.clouds.rpc import canonical_query, classify, parsed, signature, string_to_sign, throttling
+from bot.clouds.rpc import canonical_query, classify, field, parsed, signature, string_to_sign, text, throttling
 from bot.clouds.throttle import MARGIN, Throttle
 from bot.domain.account import Account
 from bot.domain.call import Answer, Outcome
@@ -22,6 +22,14 @@ VERSION: Final = "2018-01-20"
 TIMESTAMP: Final = "%Y-%m-%dT%H:%M:%SZ"
 READ_ATTEMPTS: Final = 4
 """How often a read is sent in all; reads change nothing."""
+NO_JOB: Final = "otabot0check0no0such0job"
+"""A well-formed id that no job has."""
+CREDENTIALS: Final = re.compile(
+    r"InvalidAccessKey|Signature|IncompleteSignature|InvalidTimeStamp|IllegalTimestamp|InvalidSecurityToken|Forbidden"
+    r"|NoPermission|iot\.(system|sre)\.|iot\..*(Permission|Tenant|Instance)",
+    re.IGNORECASE,
+)
+"""The codes that a job which does not exist cannot be the cause of (help.aliyun.com/document_detail/87387, /48054)."""
 SKEW: Final = 60
 """Seconds that this machine's clock may differ from the cloud's before `check` says so; the cloud refuses 15 min."""
 
@@ -100,12 +108,12 @@ class AliyunCloud:
 
     def probe(self) -> tuple[str, ...]:
         """Query a job that cannot exist: the cloud's refusal shows whether it took the signature and the instance."""
-        answer, reply = self._ask("QueryOTAJob", {"JobId": "otabotcheck"}, resent=False)
+        answer, reply = self._ask("QueryOTAJob", {"JobId": NO_JOB}, resent=False)
         problems = []
         if reply is None or answer.outcome is Outcome.UNKNOWN:
             problems.append(f"{self._account.endpoint} gave no usable answer: {answer.message or answer.code}")
-        elif answer.outcome is Outcome.FAILED and not _only_the_job_is_wrong(answer.code):
-            problems.append(f"{self._account.endpoint} refused the credentials: {answer.code} {answer.message}")
+        elif answer.outcome is Outcome.FAILED and CREDENTIALS.match(answer.code):
+            problems.append(f"{self._account.endpoint} refuses the key or the instance: {answer.code} {answer.message}")
         skew = self._skew(reply)
         if skew is not None and abs(skew) > SKEW:
             problems.append(f"this machine's clock is {skew:+.0f} s off the cloud's; set it, or calls will be refused")
@@ -114,21 +122,21 @@ class AliyunCloud:
     # --- reading -----------------------------------------------------------------------------------------------
 
     def _job(self, job: str, *, patient: bool = False) -> Job:
-        found = self._fetch("QueryOTAJob", {"JobId": job}, patient=patient).get("Data")
+        found = field(self._fetch("QueryOTAJob", {"JobId": job}, patient=patient), "Data")
         if not isinstance(found, dict):
             raise CloudError(f"The cloud's answer about job {job} has no Data.", advice="Nothing was changed.")
-        text = {name: value if isinstance(value, str) else "" for name, value in found.items()}
         return Job(
             id=job,
-            name=text.get("Name", ""),
-            status=text.get("JobStatus", ""),
-            dynamic=text.get("SelectionType", "") == "DYNAMIC",
-            product=text.get("ProductKey", ""),
-            firmware=text.get("FirmwareId", ""),
-            version=text.get("DestVersion", ""),
+            name=text(found, "Name"),
+            status=text(found, "JobStatus"),
+            dynamic=text(found, "SelectionType") == "DYNAMIC",
+            product=text(found, "ProductKey"),
+            firmware=text(found, "FirmwareId"),
+            version=text(found, "DestVersion"),
         )
 
     def _reading(self, job: str, *, planned: bool, patient: bool) -> Reading:
+        began = self._now()
         asked = [*WORDS.values(), "CANCELED"]
         totals = {word: self._total(job, word, patient=patient) for word in asked}
         counts: dict[Status, int | None] = {status: totals[word][0] for status, word in WORDS.items()}
@@ -138,13 +146,14 @@ class AliyunCloud:
         known = [count for count in counts.values() if count is not None]
         unfinished = sum(known) if len(known) == len(FLOW) else None
         counts[Status.SCHEDULED] = unfinished if planned else 0
-        return Reading(at=self._now(), counts=counts, canceled=canceled)
+        return Reading(at=began, counts=counts, canceled=canceled)
 
     def _total(self, job: str, word: str, *, patient: bool) -> tuple[int, bool]:
-        """Return the Total of a job's tasks in one status, and whether the rows really have that status."""
+        """Return the Total of a job's tasks in one status, and whether no row says that it has another."""
         asked = {"JobId": job, "TaskStatus": word, "CurrentPage": "1", "PageSize": "1"}
         found = self._fetch("ListOTATaskByJob", asked, patient=patient)
-        return _count(found.get("Total")), all(row.get("TaskStatus") == word for row in _rows(found))
+        others = {text(row, "TaskStatus") for row in _rows(found)} - {word, ""}
+        return _count(field(found, "Total")), not others
 
     def _fetch(self, action: str, parameters: Mapping[str, str], *, patient: bool) -> dict[str, Any]:
         """Read, again where that may help; raises CloudError with the cloud's own words."""
@@ -158,7 +167,7 @@ class AliyunCloud:
                 break
         said = f"{answer.code}: {answer.message}" if answer.code else answer.message
         raise CloudError(
-            f"{self._account.name}'s cloud did not answer {action}: {said or 'no usable answer'}.",
+            f"{self._account.name}'s cloud did not answer {action}: {said.rstrip('.') or 'no usable answer'}.",
             code=answer.code,
             request_id=answer.request_id,
             advice="Nothing was changed.",
@@ -194,8 +203,8 @@ class AliyunCloud:
             **({"RegionId": account.region} if account.region else {}),
             **({"SecurityToken": account.security_token.reveal()} if account.security_token else {}),
         }
-        text = string_to_sign("POST", canonical_query({**common, **business}))
-        signed = {**common, "Signature": signature(text, account.key_secret)}
+        to_sign = string_to_sign("POST", canonical_query({**common, **business}))
+        signed = {**common, "Signature": signature(to_sign, account.key_secret)}
         return Request(
             method="POST", url=f"{account.endpoint}/", query=canonical_query(signed), form=canonical_query(business)
         )
@@ -209,8 +218,8 @@ class AliyunCloud:
 
 
 def _rows(found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    container = found.get("Data")
-    rows = container.get("SimpleOTATaskInfo") if isinstance(container, dict) else None
+    container = field(found, "Data")
+    rows = field(container, "SimpleOTATaskInfo") if isinstance(container, dict) else container
     return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
@@ -225,8 +234,3 @@ def _filtered(totals: Mapping[str, tuple[int, bool]]) -> bool:
     same = len({total for total, _ in totals.values()}) == 1
     some = any(total for total, _ in totals.values())
     return all(right for _, right in totals.values()) and not (same and some)
-
-
-def _only_the_job_is_wrong(code: str) -> bool:
-    lower = code.lower()
-    return lower.startswith("iot.") and not lower.startswith(("iot.system.", "iot.sre.", "iot.common."))

@@ -1,19 +1,26 @@
 """Sends exactly one HTTP request, and says whether it was never sent, never answered, or answered."""
 
+import socket
+import ssl
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
 
 DEADLINE: Final = 8.0
 """Seconds for one request in all, connecting and reading together."""
 CONNECT: Final = 3.0
 """Seconds for connecting."""
+CUT_AGAIN: Final = 0.25
+"""Seconds between tries to cut a connection that is not there yet."""
 LARGEST: Final = 4 * 1024 * 1024
 """Bytes of an answer; no list that the bot asks for comes near it."""
 AGENT: Final = f"ota-bot/{version('ota-cancel-bot')}"
@@ -49,15 +56,72 @@ class NoAnswerError(Exception):
     """The request was sent and no whole answer came: whether it was done is unknown."""
 
 
+class _Session(requests.Session):
+    """Does not look where a redirect points: requests would read its body, without end, before it is asked to."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """See none anywhere."""
+        del resp
+        return None
+
+
 def session() -> requests.Session:
     """Make a session that repeats nothing, follows no redirect and reads no proxy or netrc from the environment."""
-    made = requests.Session()
+    made = _Session()
     made.trust_env = False
     made.headers["User-Agent"] = AGENT
-    adapter = HTTPAdapter(max_retries=0, pool_connections=4, pool_maxsize=4)
+    adapter = _Adapter(max_retries=0, pool_connections=4, pool_maxsize=4)
     made.mount("https://", adapter)
     made.mount("http://", adapter)
     return made
+
+
+class _Line:
+    """The connection that one request uses, so that it can be cut from outside."""
+
+    def __init__(self) -> None:
+        self.connection: HTTPConnection | None = None
+        self.over = threading.Event()
+
+    def cut(self) -> None:
+        """Cut the connection, as soon as there is one, until the request is over.
+
+        A timeout of a socket starts anew with every byte, so that an answer that drips would hold a thread for ever.
+        The plain socket is shut: shutting it as TLS would let the reader take encrypted bytes for the answer.
+        """
+        while not self.over.is_set():
+            if self.connection is not None and isinstance(self.connection.sock, socket.socket):
+                with suppress(OSError):
+                    socket.socket.shutdown(self.connection.sock, socket.SHUT_RDWR)
+            self.over.wait(CUT_AGAIN)
+
+
+_using = threading.local()
+
+
+class _Noting:
+    """Notes the connection that a pool hands out, for whoever may have to cut it."""
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        connection = super()._get_conn(timeout)  # type: ignore[misc]
+        line: _Line | None = getattr(_using, "line", None)
+        if line is not None:
+            line.connection = connection
+        return connection
+
+
+class _Pool(_Noting, HTTPConnectionPool):
+    pass
+
+
+class _TlsPool(_Noting, HTTPSConnectionPool):
+    pass
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *arguments: Any, **named: Any) -> None:
+        super().init_poolmanager(*arguments, **named)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
 
 
 class Http:
@@ -83,13 +147,21 @@ class Http:
         Raises NotSentError or NoAnswerError; their message names the kind of failure and never the URL, which carries
         the signature.
         """
-        until = self._clock() + DEADLINE
+        until, line = self._clock() + DEADLINE, _Line()
+        cutter = threading.Timer(DEADLINE, line.cut)
+        cutter.daemon = True
+        cutter.start()
+        _using.line = line
         try:
             return self._exchange(request, until)
         except (requests.RequestException, HTTPError, OSError) as error:
             if _never_connected(error):
                 raise NotSentError(f"no connection could be made ({_kind(error)})") from error
             raise NoAnswerError(f"the connection broke or timed out before a whole answer ({_kind(error)})") from error
+        finally:
+            _using.line = None
+            line.over.set()
+            cutter.cancel()
 
     def _exchange(self, request: Request, until: float) -> Reply:
         url = f"{request.url}?{request.query}" if request.query else request.url
@@ -120,6 +192,8 @@ class Http:
             if received > LARGEST:
                 raise NoAnswerError("the answer was larger than any that was asked for")
             pieces.append(piece)
+        if self._clock() > until:
+            raise NoAnswerError("the answer was not whole within the deadline")
         return b"".join(pieces)
 
     def _session(self) -> requests.Session:
@@ -138,7 +212,8 @@ def _never_connected(error: BaseException) -> bool:
         reason = getattr(cause, "reason", None)
         inner = next((part for part in cause.args if isinstance(part, BaseException)), None)
         cause = reason if isinstance(reason, BaseException) else inner or cause.__cause__
-    never = (NewConnectionError, ConnectTimeoutError, NameResolutionError, requests.exceptions.SSLError)
+    # Of TLS only a certificate that is not trusted: other errors of it may come when the request is out already.
+    never = (NewConnectionError, ConnectTimeoutError, NameResolutionError, ssl.SSLCertVerificationError)
     return any(isinstance(part, never) for part in chain)
 
 

@@ -7,6 +7,7 @@ Sources: "Request signatures" and "Common parameters" (help.aliyun.com/document_
 import base64
 import hmac
 import json
+import math
 from collections.abc import Mapping
 from hashlib import sha1
 from typing import Any, Final
@@ -19,6 +20,17 @@ from bot.domain.secret import Secret, redact
 CLIENT_ERROR: Final = 400
 TOO_MANY_REQUESTS: Final = 429
 SERVER_ERROR: Final = 500
+UNSURE: Final = frozenset(
+    {
+        "iot.system.systemexception",
+        "serviceunavailable",
+        "serviceunavailabletemporary",
+        "internalerror",
+        "internalfailure",
+        "unknownerror",
+    }
+)
+"""Codes, in small letters, after which the work may have been done; they come with different statuses."""
 
 
 def encode(text: str) -> str:
@@ -50,14 +62,15 @@ def classify(reply: Reply, *, secrets: tuple[Secret, ...], resent: bool) -> Answ
     """
     found = parsed(reply)
     if found is None:
-        outcome = Outcome.FAILED if CLIENT_ERROR <= reply.status < SERVER_ERROR else Outcome.UNKNOWN
-        return Answer(outcome=outcome, code=f"HTTP {reply.status}", message="the answer is not the cloud's JSON")
+        outcome, again = _failure("", reply.status, "", resent=resent)
+        said = "the answer is not the cloud's JSON"
+        return Answer(outcome=outcome, code=f"HTTP {reply.status}", message=said, again=again, wait=_wait(reply))
     code = text(found, "Code")
     message = redact(text(found, "ErrorMessage") or text(found, "Message"), secrets)
-    request_id = text(found, "RequestId")[:100]
+    request_id = redact(text(found, "RequestId"), secrets)[:100]
     success = str(field(found, "Success")).lower()
     if reply.status < CLIENT_ERROR and success == "true":
-        return Answer(outcome=Outcome.DONE, code=code, message=message, request_id=request_id)
+        return Answer(outcome=Outcome.DONE, code=redact(code, secrets)[:100], message=message, request_id=request_id)
     outcome, again = _failure(code, reply.status, success, resent=resent)
     return Answer(
         outcome=outcome,
@@ -77,7 +90,7 @@ def _failure(code: str, status: int, success: str, *, resent: bool) -> tuple[Out
     if lower == "signaturenonceused":
         # On a resend the cloud has seen the first attempt: whether it did the work only a read can tell.
         return (Outcome.UNKNOWN, False) if resent else (Outcome.FAILED, True)
-    if lower == "iot.system.systemexception" or status >= SERVER_ERROR:
+    if lower in UNSURE or status >= SERVER_ERROR:
         return Outcome.UNKNOWN, False
     if success == "false" or status >= CLIENT_ERROR:
         return Outcome.FAILED, False
@@ -93,9 +106,11 @@ def _wait(reply: Reply) -> float | None:
     """Return the seconds that the cloud asks to wait: x-acs-retry-after is in milliseconds, Retry-After in seconds."""
     for name, unit in (("x-acs-retry-after", 0.001), ("retry-after", 1.0)):
         try:
-            return max(0.0, float(reply.headers[name]) * unit)
+            seconds = float(reply.headers[name]) * unit
         except (KeyError, ValueError):
             continue
+        if not math.isnan(seconds):
+            return max(0.0, seconds)
     return None
 
 

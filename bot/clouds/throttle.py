@@ -64,8 +64,8 @@ class Throttle:
             while True:
                 at = self._reserve(quota, operation, MARGIN / qps)
                 due = max(at, self._now())
-                if due > self._now():
-                    self._sleep(due - self._now())
+                # Also where there is nothing to wait for: a process that leaves is let go here and sends nothing new.
+                self._sleep(max(0.0, due - self._now()))
                 if self._now() - due <= LATE:
                     return
 

@@ -114,6 +114,8 @@ class State:
     deadline: datetime | None = None
     """When the present wait ends by itself."""
     confirmed_at: datetime | None = None
+    ran_alone: int = 0
+    """What the requester had run alone on the quota when they confirmed."""
     run: Run | None = None
     stopped_by: str | None = None
     ended: datetime | None = None
@@ -204,7 +206,13 @@ def _previewed(state: State, event: Event) -> State:
 
 def _confirmed(state: State, event: Event) -> State:
     within = timedelta(seconds=event.body["policy"]["run_within"])
-    return replace(state, phase=Phase.APPROVED, confirmed_at=event.at, deadline=event.at + within)
+    return replace(
+        state,
+        phase=Phase.APPROVED,
+        confirmed_at=event.at,
+        ran_alone=event.body.get("ran_alone", 0),
+        deadline=event.at + within,
+    )
 
 
 def _started(state: State, event: Event) -> State:
@@ -233,7 +241,8 @@ def _call_finished(state: State, event: Event) -> State:
     others = {number: attempt for number, attempt in run.attempts.items() if number != call}
     if outcome is Outcome.DONE:
         done = with_number(run.done, call)
-        moved = replace(run, done=done, attempts=others, accepted=run.accepted + sent.count, progress=event.at)
+        accepted = run.accepted + body.get("count", sent.count)
+        moved = replace(run, done=done, attempts=others, accepted=accepted, progress=event.at)
     else:
         ended = replace(
             sent, outcome=outcome, again=body.get("again", False), code=body["code"], message=body["message"]

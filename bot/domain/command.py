@@ -7,6 +7,7 @@ from collections.abc import Container
 from typing import Final
 
 from bot.domain import words as w
+from bot.domain.cursor import Cursor, MisfitError
 from bot.domain.errors import UsageError
 from bot.domain.grammar import Form, Keyword, Maybe, Nested, One, Reason, Several, read, written
 from bot.domain.order import (
@@ -24,7 +25,6 @@ from bot.domain.order import (
     RetryOne,
     StopOne,
 )
-from bot.domain.reading import MisfitError, Reading
 from bot.domain.slips import nearest
 
 LONGEST_HINT: Final = 1_000  # https://docs.slack.dev/reference/app-manifest, usage_hint
@@ -125,20 +125,20 @@ def parse(text: str) -> Order:
             f"That is {len(text):,} characters long, and {w.LONGEST_TEXT:,} is the most. "
             f"For many devices type {w.COMMAND} alone, and upload a file."
         )
-    reading = Reading(text)
+    cursor = Cursor(text)
     try:
-        return read(reading, FORMS)
+        return read(cursor, FORMS)
     except MisfitError:
-        word = w.shown(reading.wrong.text) if reading.wrong else ""
-        raise UsageError(_complaint(reading, word), word=word, nearest=nearest(reading, FORMS)) from None
+        word = w.shown(cursor.wrong.text) if cursor.wrong else ""
+        raise UsageError(_complaint(cursor, word), word=word, nearest=nearest(cursor, FORMS)) from None
 
 
-def _complaint(reading: Reading, word: str) -> str:
-    *others, last = reading.expected or ("nothing more",)
+def _complaint(cursor: Cursor, word: str) -> str:
+    *others, last = cursor.expected or ("nothing more",)
     expected = f"{', '.join(others)} or {last}" if others else last
     if word:
         return f"“{word}” does not fit there: expected {expected}."
-    after = w.shown(reading.words[-1].text)
+    after = w.shown(cursor.words[-1].text)
     return f"Something is missing after “{after}”: expected {expected}."
 
 

@@ -104,8 +104,10 @@ def confirm(
 ) -> Decided:
     """Take the requester's confirmation of exactly this plan."""
     plan = state.plan
-    if state.phase is not Phase.WAITING_CONFIRMATION or plan is None or _late(state, now):
+    if state.phase is not Phase.WAITING_CONFIRMATION or plan is None:
         return gone(state)
+    if _late(state, now):
+        return _over(state)
     if actor != state.requester:
         return Refusal("Only the person who asked for it may confirm it. Nothing was changed.")
     verdict = judge(approval, statuses=plan.statuses, at_most=plan.at_most, ran_alone=ran_alone)
@@ -136,8 +138,10 @@ def verdict_reason(verdict: NeedsApproval | Denied) -> str:
 
 def withdraw(state: State, now: datetime, *, actor: str) -> Decided:
     """Let the requester take the order back before it starts."""
-    if state.phase not in WAITING or _late(state, now):
+    if state.phase not in WAITING:
         return gone(state)
+    if _late(state, now):
+        return _over(state)
     if actor != state.requester:
         return Refusal("Only the person who asked for it may withdraw it. Nothing was changed.")
     return (_event(Kind.WITHDRAWN, actor),)
@@ -172,7 +176,7 @@ def start(state: State, now: datetime, *, reading: Reading, account: Account, ev
     if _late(state, now):
         return void(state, now, reason="it was not started in time")
     asked = reading.size(frozenset(plan.statuses))
-    fault = _start_fault(plan, account, asked)
+    fault = _start_fault(state, plan, account, asked)
     if fault:
         return void(state, now, reason=fault)
     return (
@@ -188,7 +192,7 @@ def start(state: State, now: datetime, *, reading: Reading, account: Account, ev
     )
 
 
-def _start_fault(plan: Plan, account: Account, asked: int | None) -> str | None:
+def _start_fault(state: State, plan: Plan, account: Account, asked: int | None) -> str | None:
     if not plan.fits(account):
         return "the account's cloud, endpoint, instance or key is not the one that was confirmed"
     if asked == 0:
@@ -196,7 +200,7 @@ def _start_fault(plan: Plan, account: Account, asked: int | None) -> str | None:
     if plan.at_most is not None and (asked is None or asked > plan.at_most):
         now = "an unknown number of" if asked is None else f"{asked:,}"
         return f"it would hit {now} devices, more than the {plan.at_most:,} that were confirmed"
-    verdict = judge(account.approval, statuses=plan.statuses, at_most=asked)
+    verdict = judge(account.approval, statuses=plan.statuses, at_most=plan.at_most, ran_alone=state.ran_alone)
     if not isinstance(verdict, Allowed):
         return "the approval rules are stricter now than when it was confirmed"
     return None
@@ -209,6 +213,8 @@ def stop(state: State, _now: datetime, *, actor: str) -> Decided:
     if state.phase is Phase.APPROVED:
         closed = _event(Kind.FINISHED, BOT, result=Phase.STOPPED.value, asked=None, accepted=0, confirmed=0, left=None)
         return (_event(Kind.STOPPED, actor), closed)
+    if state.phase in WAITING:
+        return Refusal(f"#{state.id} does not run yet; whoever asked for it may withdraw it on its card.")
     if state.phase is not Phase.RUNNING:
         return gone(state)
     return (_event(Kind.STOPPED, actor),)
@@ -221,6 +227,8 @@ def send(state: State, now: datetime, *, call: int, action: str, count: int) -> 
         return gone(state)
     if state.stopped_by is not None:
         return Refusal("It was stopped.")
+    if not 1 <= call <= run.calls:
+        return Refusal("The plan has no such call.")
     if run.is_done(call) or call in run.out:
         return Refusal("This call is done or out already.")
     before = run.attempts.get(call)
@@ -243,48 +251,61 @@ def may_send_again(run: Run, call: int, now: datetime) -> bool:
 
 
 def record_answer(
-    state: State, _now: datetime, *, call: int, action: str, answer: Answer, by: str | None = None
+    state: State, _now: datetime, *, call: int, attempt: int, action: str, answer: Answer, seen: Reading | None = None
 ) -> Decided:
-    """Record how a call ended; `by="read"` when a later read of the cloud told it."""
+    """Record how an attempt at a call ended; `seen` is the later read of the cloud that told it, where one did.
+
+    An answer that was late, because its process stood still, is not taken for the answer to a later attempt.
+    """
     run = state.run
-    attempt = run.attempts.get(call) if run else None
-    if attempt is None or (attempt.outcome is not None and by is None):
+    latest = run.attempts.get(call) if run else None
+    if latest is None or latest.number != attempt or (latest.outcome is not None and seen is None):
         return Refusal("Its outcome is recorded already.")
     body = {
         "action": action,
         "call": call,
-        "attempt": attempt.number,
+        "attempt": attempt,
         "outcome": answer.outcome.value,
         "code": answer.code,
         "message": answer.message,
         "request_id": answer.request_id,
     }
-    extra = {"again": True} if answer.again else {}
-    return (_event(Kind.CALL_FINISHED, BOT, **body, **extra, **({"by": by} if by else {})),)
+    extra: dict[str, Any] = {"again": True} if answer.again else {}
+    if run is not None and seen is not None:
+        # Tasks may also have moved on by themselves: no more were taken than became cancelled.
+        grown = _confirmed(run, seen)
+        extra |= {"by": "read", "count": latest.count if grown is None else min(latest.count, grown)}
+    return (_event(Kind.CALL_FINISHED, BOT, **body, **extra),)
 
 
-def verify(state: State, _now: datetime, *, reading: Reading) -> Decided:
-    """Record what was seen when the cloud was read again: how many were cancelled, how many are left."""
+def verify(state: State, _now: datetime, *, reading: Reading | None) -> Decided:
+    """Record what was seen when the cloud was read again: how many were cancelled, how many are left.
+
+    `None`: it could not be read, and the figures stand as they were last seen.
+    """
     run, plan = state.run, state.plan
     if run is None or plan is None:
         return gone(state)
+    if reading is None and state.phase is Phase.RUNNING:
+        return Refusal("A run is not verified without a read.")
+    if reading is None:
+        return (_event(Kind.VERIFIED, BOT, reading=None, confirmed=run.confirmed, left=run.left),)
     return (
         _event(
             Kind.VERIFIED,
             BOT,
             reading=READING.dump_python(reading, mode="json"),
-            confirmed=_confirmed(run, plan, reading),
+            confirmed=_confirmed(run, reading),
             left=reading.size(frozenset(plan.statuses)),
         ),
     )
 
 
-def _confirmed(run: Run, plan: Plan, reading: Reading) -> int | None:
-    """Count the tasks cancelled since the start; others may cancel on the same job, so `at_most` caps it."""
+def _confirmed(run: Run, reading: Reading) -> int | None:
+    """Count the job's tasks that became cancelled since the start; others who cancel on it are counted in."""
     if reading.canceled is None or run.reading.canceled is None:
         return None
-    seen = max(0, reading.canceled - run.reading.canceled)
-    return seen if plan.at_most is None else min(seen, plan.at_most)
+    return max(0, reading.canceled - run.reading.canceled)
 
 
 def finish(state: State, _now: datetime, *, reason: str = "") -> Decided:
@@ -304,7 +325,9 @@ def _result(state: State, run: Run) -> Phase:
         return Phase.DONE
     if state.stopped_by is not None:
         return Phase.STOPPED
-    return Phase.PARTLY_DONE if run.done else Phase.FAILED
+    # Of a call whose outcome is unknown nobody can say that it was not taken.
+    unknown = any(attempt.outcome is Outcome.UNKNOWN for attempt in run.attempts.values())
+    return Phase.PARTLY_DONE if run.done or unknown else Phase.FAILED
 
 
 def gone(state: State) -> Refusal:
@@ -314,6 +337,10 @@ def gone(state: State) -> Refusal:
     who = state.ended_by if state.ended_by != BOT else None
     by = f" by {who}" if who else ""
     return Refusal(f"#{state.id} is already “{state.phase.value}”{by}. Nothing was changed.", who=who)
+
+
+def _over(state: State) -> Refusal:
+    return Refusal(f"The time to answer #{state.id} is over. Nothing was changed.")
 
 
 def _late(state: State, now: datetime) -> bool:

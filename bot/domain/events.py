@@ -70,7 +70,17 @@ def whole(text: str) -> str:
 
 def canonical(value: Any) -> str:
     """Return `value` as canonical JSON: sorted keys, no spaces, UTF-8, lone surrogates replaced by U+FFFD."""
-    return whole(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False))
+    text = _sorted(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Made whole before it is sorted: a name that is replaced may sort elsewhere, or be one that is there already.
+        return _sorted(json.loads(whole(text)))
+    return text
+
+
+def _sorted(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def stamp(at: datetime) -> str:

@@ -5,8 +5,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from bot.domain.cursor import Cursor, MisfitError
 from bot.domain.order import AskPreview, Order
-from bot.domain.reading import MisfitError, Reading
 from bot.domain.words import LONGEST_REASON, Kind, clean_reason
 
 
@@ -16,7 +16,7 @@ class Part(Protocol):
     def usage(self) -> str:
         """Show the part in a usage line."""
 
-    def read(self, reading: Reading) -> dict[str, Any]:
+    def read(self, cursor: Cursor) -> dict[str, Any]:
         """Take the part's words and return the order's fields they fill, or raise `MisfitError`."""
 
     def written(self, order: Order) -> str:
@@ -57,25 +57,25 @@ def written(order: Order, forms: Iterable[Form]) -> str:
     return next(form.written(order) for form in forms if form.writes(order))
 
 
-def read(reading: Reading, forms: Iterable[Form]) -> Order:
+def read(cursor: Cursor, forms: Iterable[Form]) -> Order:
     """Read all words at hand as the first of the forms that fits, or raise `MisfitError`."""
-    begin = reading.at
-    prefix = "".join(f"{word.folded} " for word in reading.words[:begin])
+    begin = cursor.at
+    prefix = "".join(f"{word.folded} " for word in cursor.words[:begin])
     for form in forms:
-        reading.at = begin
+        cursor.at = begin
         with suppress(MisfitError):
-            return _read_form(reading, form, prefix)
+            return _read_form(cursor, form, prefix)
     raise MisfitError
 
 
-def _read_form(reading: Reading, form: Form, prefix: str) -> Order:
+def _read_form(cursor: Cursor, form: Form, prefix: str) -> Order:
     fields: dict[str, Any] = {}
     for part in form.parts:
-        fields |= part.read(reading)
+        fields |= part.read(cursor)
         if part is form.parts[0]:
-            reading.trying = prefix + form.example
-    if reading.word is not None:
-        raise reading.misfit()
+            cursor.trying = prefix + form.example
+    if cursor.word is not None:
+        raise cursor.misfit()
     return form.order(**fields)
 
 
@@ -89,11 +89,11 @@ class Keyword:
         """Show the word."""
         return self.text
 
-    def read(self, reading: Reading) -> dict[str, Any]:
+    def read(self, cursor: Cursor) -> dict[str, Any]:
         """Take the word."""
-        if not reading.sees(self.text):
-            raise reading.misfit(f"`{self.text}`", (self.text,))
-        reading.at += 1
+        if not cursor.sees(self.text):
+            raise cursor.misfit(f"`{self.text}`", (self.text,))
+        cursor.at += 1
         return {}
 
     def written(self, order: Order) -> str:  # noqa: ARG002 - it holds nothing that an order could lack
@@ -112,9 +112,9 @@ class One:
         """Show the placeholder."""
         return f"<{self.kind.placeholder}>"
 
-    def read(self, reading: Reading) -> dict[str, Any]:
+    def read(self, cursor: Cursor) -> dict[str, Any]:
         """Take one word."""
-        return {self.field: reading.value(self.kind)}
+        return {self.field: cursor.value(self.kind)}
 
     def written(self, order: Order) -> str:
         """Write the field's value."""
@@ -134,39 +134,39 @@ class Several:
         """Show the placeholder, and that it may be repeated."""
         return f"<{self.kind.placeholder}>[,<{self.kind.placeholder}>…]"
 
-    def read(self, reading: Reading) -> dict[str, Any]:
+    def read(self, cursor: Cursor) -> dict[str, Any]:
         """Take the words up to the first that has neither a comma nor `and` before it."""
-        values = [self._value(reading)]
-        while self._separated(reading):
-            values.append(self._value(reading))
+        values = [self._value(cursor)]
+        while self._separated(cursor):
+            values.append(self._value(cursor))
         return {self.field: self.kind.gather(values)}
 
     def written(self, order: Order) -> str:
         """Write the list with commas."""
         return ",".join(getattr(order, self.field))
 
-    def _value(self, reading: Reading) -> Any:
-        if self._is_keyword(reading):
-            raise reading.misfit(self.kind.meaning, self.kind.choices)
-        return reading.value(self.kind)
+    def _value(self, cursor: Cursor) -> Any:
+        if self._is_keyword(cursor):
+            raise cursor.misfit(self.kind.meaning, self.kind.choices)
+        return cursor.value(self.kind)
 
-    def _separated(self, reading: Reading) -> bool:
-        if not reading.sees(",", "and"):
-            reading.misfit("`,`", (",",))
+    def _separated(self, cursor: Cursor) -> bool:
+        if not cursor.sees(",", "and"):
+            cursor.misfit("`,`", (",",))
             return False
-        comma = reading.sees(",")
-        reading.at += 1
-        if comma and reading.sees("and") and self._is_keyword(reading):
-            reading.at += 1
+        comma = cursor.sees(",")
+        cursor.at += 1
+        if comma and cursor.sees("and") and self._is_keyword(cursor):
+            cursor.at += 1
         return True
 
-    def _is_keyword(self, reading: Reading) -> bool:
+    def _is_keyword(self, cursor: Cursor) -> bool:
         """Tell a keyword from a device of that name: after the device comes a comma, or the list's end."""
-        if not reading.sees("and", *self.before):
-            return reading.sees(",")
-        reading.at += 1
-        name = reading.sees(",", "and", *self.before)
-        reading.at -= 1
+        if not cursor.sees("and", *self.before):
+            return cursor.sees(",")
+        cursor.at += 1
+        name = cursor.sees(",", "and", *self.before)
+        cursor.at -= 1
         return not name
 
 
@@ -180,14 +180,14 @@ class Maybe:
         """Show the parts in brackets."""
         return f"[{' '.join(part.usage() for part in self.parts)}]"
 
-    def read(self, reading: Reading) -> dict[str, Any]:
+    def read(self, cursor: Cursor) -> dict[str, Any]:
         """Take the parts, or nothing."""
-        begin, fields = reading.at, dict[str, Any]()
+        begin, fields = cursor.at, dict[str, Any]()
         try:
             for part in self.parts:
-                fields |= part.read(reading)
+                fields |= part.read(cursor)
         except MisfitError:
-            reading.at = begin
+            cursor.at = begin
             return {}
         return fields
 
@@ -205,14 +205,14 @@ class Reason:
         """Show the placeholder."""
         return "<reason to the end of the line>"
 
-    def read(self, reading: Reading) -> dict[str, Any]:
+    def read(self, cursor: Cursor) -> dict[str, Any]:
         """Take the rest of the text, whatever is in it."""
-        reason = clean_reason(reading.text[reading.words[reading.at - 1].end :])
+        reason = clean_reason(cursor.text[cursor.words[cursor.at - 1].end :])
         if not reason:
-            raise reading.misfit("a reason")
+            raise cursor.misfit("a reason")
         if len(reason) > LONGEST_REASON:
-            raise reading.misfit(f"a reason of at most {LONGEST_REASON} characters, not {len(reason):,}")
-        reading.at = len(reading.words)
+            raise cursor.misfit(f"a reason of at most {LONGEST_REASON} characters, not {len(reason):,}")
+        cursor.at = len(cursor.words)
         return {"reason": reason}
 
     def written(self, order: Order) -> str:
@@ -230,9 +230,9 @@ class Nested:
         """Show the words it may begin with."""
         return f"<{' | '.join(dict.fromkeys(form.verb for form in self.forms))} …>"
 
-    def read(self, reading: Reading) -> dict[str, Any]:
+    def read(self, cursor: Cursor) -> dict[str, Any]:
         """Take all the words."""
-        return {"order": read(reading, self.forms)}
+        return {"order": read(cursor, self.forms)}
 
     def written(self, order: Order) -> str:
         """Write the order within the order."""

@@ -33,7 +33,7 @@ class Reading:
 
         The tasks of a scheduled batch are counted once: `scheduled` is all of its unfinished tasks.
         """
-        if any(self.counts.get(status, 0) is None for status in statuses):
+        if any(self.counts.get(status) is None for status in statuses):
             return None
         known = {status: self.counts.get(status) or 0 for status in statuses}
         scheduled = known.pop(Status.SCHEDULED, 0)

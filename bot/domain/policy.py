@@ -35,9 +35,6 @@ class Place:
     id: str
     external: bool = False
     """Shared with another organisation (Slack's `is_ext_shared`)."""
-    member: bool = True
-    """The bot is in it."""
-    archived: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,9 +103,10 @@ def choose_account(accounts: Mapping[str, Account], name: str | None, channel: s
     Raises UsageError when that leaves none or several.
     """
     if name is not None:
-        found = next((account for account in accounts.values() if account.name.lower() == name.lower()), None)
-        if found is not None:
-            return found
+        alike = [account for account in accounts.values() if account.name.lower() == name.lower()]
+        exact = [account for account in alike if account.name == name]
+        if len(exact or alike) == 1:
+            return (exact or alike)[0]
         near = get_close_matches(name, accounts, n=1, cutoff=0.0)
         raise UsageError(
             f"There is no account “{name}”. There are: {', '.join(accounts)}; the nearest is {''.join(near)}.",

@@ -1,5 +1,6 @@
 """A secret that can be used, but not printed by accident."""
 
+import re
 from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote, quote_plus
@@ -38,11 +39,16 @@ def redact(text: str, secrets: Iterable[Secret]) -> str:
     Everything after "string to sign" is dropped (a cloud's SignatureDoesNotMatch echoes it), each known secret becomes
     `***` in plain and percent-encoded form, and the rest is cut at 500 characters.
     """
-    found = text.lower().find("string to sign")
-    if found >= 0:
-        text = text[:found] + "string to sign " + HIDDEN
-    for secret in secrets:
-        value = secret.reveal()
-        for form in {value, quote(value, safe="-_.~"), quote(value, safe=""), quote_plus(value)} - {""}:
-            text = text.replace(form, HIDDEN)
-    return text[:LONGEST_MESSAGE]
+    found = re.search(r"string\s?to\s?sign", text, re.IGNORECASE)
+    if found:
+        text = text[: found.start()] + "string to sign " + HIDDEN
+    return hide(text, secrets)[:LONGEST_MESSAGE]
+
+
+def hide(text: str, secrets: Iterable[Secret]) -> str:
+    """Replace each secret in `text` by `***`, in plain and percent-encoded form."""
+    values = {secret.reveal() for secret in secrets} - {""}
+    forms = {form for value in values for form in (value, quote(value), quote(value, safe=""), quote_plus(value))}
+    # The longest first, where one secret is a part of another; percent-encoding may be in small letters.
+    hidden = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
+    return re.sub(hidden, HIDDEN, text, flags=re.IGNORECASE) if hidden else text

@@ -1,6 +1,6 @@
 """Runs confirmed cancellations: starts them, sends their calls, settles what is unknown, verifies, finishes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,17 +11,17 @@ from bot.clouds.base import Cloud
 from bot.domain import decisions
 from bot.domain.account import Account
 from bot.domain.call import Answer, Outcome
-from bot.domain.cancellation import Phase, State
-from bot.domain.decisions import Decided, Refusal, may_send_again
-from bot.domain.errors import CloudError, DirectoryError
+from bot.domain.cancellation import Phase, Run, State
+from bot.domain.decisions import Decided, Decision, Refusal, may_send_again
+from bot.domain.errors import CloudError, DirectoryError, LedgerError
 from bot.domain.plan import Plan, Reading
 from bot.domain.policy import Role, fault
 from bot.engine.directory import UNHURRIED
 from bot.engine.intake import Rooms
-from bot.ledger.leases import Lease
+from bot.ledger.leases import Lease, LeaseLostError
 
 FRESH: Final = timedelta(seconds=30)
-"""A preview younger than this needs no second look when nobody else had to be asked."""
+"""A reading younger than this needs no second look before a first call, when nobody else had to be asked."""
 LOOKS: Final = (0.0, 1.0, 2.0, 4.0)
 """Seconds before each look of the first verification; the later ones only while something is not seen cancelled."""
 PAUSES: Final = (1.0, 2.0, 5.0, 10.0, 20.0)
@@ -36,172 +36,194 @@ class Executor:
         self._ledger = rooms.ledger
 
     def run(self, cancellation: int) -> None:
-        """Bring a cancellation as far as it goes; returns at once when somebody else has its lease."""
-        lease = self._ledger.leases.take(f"cancellation:{cancellation}", self._rooms.owner)
-        if lease is None:
-            return
-        try:
-            self._advance(cancellation, lease)
-        finally:
-            self._ledger.leases.release(lease)
+        """Bring a cancellation as far as it goes now; what cannot start yet is left for the next time."""
+        self._under_lease(cancellation, self._advance)
 
     def verify(self, cancellation: int) -> None:
         """Look at the cloud once more after the end; the figures may change, the state does not."""
+        self._under_lease(cancellation, self._look_later)
+
+    def _under_lease(self, cancellation: int, work: Callable[[State, Lease], None]) -> None:
+        """Work on a cancellation unless somebody else does; whoever loses the lease on the way leaves it alone."""
         lease = self._ledger.leases.take(f"cancellation:{cancellation}", self._rooms.owner)
         if lease is None:
             return
         try:
             state = self._ledger.state(cancellation)
-            if state is not None and state.due is not None and state.due <= self._rooms.now():
-                self._look_later(state, lease)
+            if state is not None:
+                work(state, lease)
+        except LeaseLostError:
+            return
         finally:
             self._ledger.leases.release(lease)
 
     def _look_later(self, state: State, lease: Lease) -> None:
-        work = self._work(state, lease)
-        reading = state.run.reading if state.run else None
+        if state.due is None or state.due > self._rooms.now() or state.ended is None:
+            return
+        work, reading = self._work(state, lease), None
         if work is not None:
             with suppress(CloudError):
                 reading = work.read(patient=True)
-        if reading is not None:
-            # A cloud that cannot be read is recorded as what was seen before, so that it is not asked for ever.
-            self._ledger.decide(state.id, lambda latest, now: decisions.verify(latest, now, reading=reading))
+        # A cloud that cannot be read leaves the figures as they are; the look still counts, or it would be for ever.
+        self._ledger.decide(state.id, lambda latest, now: decisions.verify(latest, now, reading=reading), lease=lease)
 
     # --- from Approved to the end ------------------------------------------------------------------------------
 
-    def _advance(self, cancellation: int, lease: Lease) -> None:
-        state = self._ledger.state(cancellation)
-        if state is None or state.phase not in {Phase.APPROVED, Phase.RUNNING}:
+    def _advance(self, state: State, lease: Lease) -> None:
+        if state.phase not in {Phase.APPROVED, Phase.RUNNING}:
             return
         work = self._work(state, lease)
         if work is None:
-            self._give_up(state)
+            self._give_up(state, lease)
             return
-        if state.phase is Phase.APPROVED and not self._start(work):
+        if state.phase is Phase.APPROVED and not self._start(state, work):
             return
+        self._settle_interrupted(state.id, lease)
         stalled = state.phase is Phase.RUNNING and self._stalled(state, work)
-        self._settle_interrupted(cancellation)
-        self._send_all(replace(work, sending=not stalled))
-        self._finish(work, reason="the run had made no progress for too long" if stalled else "")
+        reason = self._send_all(replace(work, sending=not stalled))
+        self._finish(work, reason=reason)
 
     def _work(self, state: State, lease: Lease) -> "_Work | None":
-        account = self._rooms.accounts.get(state.account)
-        if account is None or state.plan is None:
+        """Put together what a cancellation is worked on with; `None` where it is not what was planned any more."""
+        account, cloud = self._rooms.accounts.get(state.account), self._rooms.clouds.get(state.account)
+        if account is None or cloud is None or state.plan is None or not state.plan.fits(account):
             return None
-        return _Work(id=state.id, account=account, cloud=self._rooms.clouds[account.name], plan=state.plan, lease=lease)
+        return _Work(id=state.id, account=account, cloud=cloud, plan=state.plan, lease=lease)
 
-    def _give_up(self, state: State) -> None:
-        reason = f"account {state.account} is no longer configured"
-        self._settle_interrupted(state.id)
+    def _give_up(self, state: State, lease: Lease) -> None:
+        """End what was planned for another cloud, endpoint or key: nothing is read or sent where it was not meant."""
+        reason = f"account {state.account} is no longer the cloud, endpoint and key that were confirmed"
+        self._settle_interrupted(state.id, lease)
         end = decisions.void if state.phase is Phase.APPROVED else decisions.finish
-        self._ledger.decide(state.id, lambda latest, now: end(latest, now, reason=reason))
+        self._ledger.decide(state.id, lambda latest, now: end(latest, now, reason=reason), lease=lease)
 
-    def _start(self, work: "_Work") -> bool:
-        """Check everything once more and record the start; while it cannot be checked, wait until it is void."""
-        for pause in _pauses():
-            state = self._ledger.state(work.id)
-            if state is None or state.phase is not Phase.APPROVED:
-                return False
-            with suppress(CloudError, DirectoryError):
-                return self._start_now(state, work)
-            self._ledger.decide(work.id, decisions.expire, lease=work.lease)
-            self._rooms.sleep(pause)
-        return False
+    def _start(self, state: State, work: "_Work") -> bool:
+        """Check everything once more and record the start; what cannot be checked now waits until it is void."""
+        if isinstance(self._decide(work, decisions.expire), State):
+            return False
+        try:
+            return self._start_now(state, work)
+        except (CloudError, DirectoryError):
+            return False
 
     def _start_now(self, state: State, work: "_Work") -> bool:
+        if self._ledger.rebuilt(state.id) != state:
+            raise LedgerError(f"The state row of #{state.id} is not what its events say.", advice="It is not started.")
         sight = self._rooms.directory.look(state.requester, state.channel, work.account, within=UNHURRIED)
         refusal = fault(sight, work.account, Role.REQUEST)
         if refusal is not None:
             reason = f"whoever asked for it may not do so any more: {refusal}"
-            self._ledger.decide(
-                work.id, lambda latest, now: decisions.void(latest, now, reason=reason), lease=work.lease
-            )
+            self._decide(work, lambda latest, now: decisions.void(latest, now, reason=reason))
             return False
-        reading = self._reading(state, work)
+        seen = state.preview.reading if state.preview else None
+        reading = seen if seen is not None and self._fresh(seen) else work.read()
 
         def start(latest: State, now: datetime) -> Decided:
             return decisions.start(latest, now, reading=reading, account=work.account, evidence=sight.evidence)
 
-        started = self._ledger.decide(work.id, start, lease=work.lease)
+        started = self._decide(work, start)
         return isinstance(started, State) and started.phase is Phase.RUNNING
 
-    def _reading(self, state: State, work: "_Work") -> Reading:
-        seen = state.preview.reading if state.preview else None
-        if seen is not None and self._rooms.now() - seen.at < FRESH:
-            return seen
-        return work.read()
+    def _decide(self, work: "_Work", decision: Decision) -> State | Refusal:
+        return self._ledger.decide(work.id, decision, lease=work.lease)
+
+    def _fresh(self, reading: Reading) -> bool:
+        return abs(self._rooms.now() - reading.at) < FRESH
 
     # --- calls -------------------------------------------------------------------------------------------------
 
-    def _settle_interrupted(self, cancellation: int) -> None:
+    def _settle_interrupted(self, cancellation: int, lease: Lease) -> None:
         """Record calls that were out when another process ended: only the cloud knows what became of them."""
         state = self._ledger.state(cancellation)
         lost = Answer(
             outcome=Outcome.UNKNOWN, code="Interrupted", message="the bot was stopped before the answer was stored"
         )
         for call in state.run.out if state and state.run else ():
-            self._record(state, call, lost)
+            self._record(state, call, lost, lease=lease)
 
-    def _send_all(self, work: "_Work") -> None:
+    def _send_all(self, work: "_Work") -> str:
+        """Bring every call to its end; returns why the rest was not sent, where that was not for failures."""
         state = self._ledger.state(work.id)
         for call in range(1, (state.run.calls if state and state.run else 0) + 1):
             for pause in _pauses():
-                if not self._one(work, call):
+                step = self._one(work, call)
+                if step.reason:
+                    return step.reason
+                if not step.again:
                     break
                 self._rooms.sleep(pause)
+        return ""
 
-    def _one(self, work: "_Work", call: int) -> bool:
-        """Send a call once, or settle what became of it; returns whether it should be tried again after a pause."""
+    def _one(self, work: "_Work", call: int) -> "_Step":
+        """Send a call once, or settle what became of it."""
         state = self._ledger.state(work.id)
         if state is None or state.run is None or state.phase is not Phase.RUNNING or state.run.is_done(call):
-            return False
-        attempt = state.run.attempts.get(call)
-        if attempt is not None and attempt.outcome is Outcome.UNKNOWN:
-            settled = self._settle(state, work, call)
-            if settled is not None:
-                return settled
-        if state.stopped_by or not work.sending:
-            return False
-        if attempt is not None and not may_send_again(state.run, call, self._rooms.now()):
-            return False
-        return self._send(state, work, call)
+            return _Step()
+        if call not in state.run.attempts:
+            return self._send(state, work, call, state.run.reading)
+        try:
+            return self._once_more(state, state.run, work, call)
+        except CloudError:
+            return _Step(again=not self._stalled(state, work))
 
-    def _send(self, state: State, work: "_Work", call: int) -> bool:
+    def _once_more(self, state: State, run: Run, work: "_Work", call: int) -> "_Step":
+        """Look before a call is sent again: what was unknown may be done, and the job may have grown meanwhile."""
+        unknown = run.attempts[call].outcome is Outcome.UNKNOWN
+        repeatable = may_send_again(run, call, self._rooms.now())
+        if not (unknown or repeatable):
+            return _Step()
+        reading = work.read()
+        if unknown and work.left(reading) == 0:
+            settled = Answer(outcome=Outcome.DONE, message="nothing is left to cancel")
+            self._record(state, call, settled, seen=reading, lease=work.lease)
+            return _Step()
+        return self._send(state, work, call, reading) if repeatable else _Step()
+
+    def _send(self, state: State, work: "_Work", call: int, reading: Reading) -> "_Step":
+        """Wait for the slot and send, unless what is seen has outgrown the plan: a job may grow while a call waits."""
+        if state.stopped_by:
+            return _Step()
+        if not work.sending:
+            return _Step(reason="the run had made no progress for too long")
         work.cloud.wait(work.plan)
+        while not self._fresh(reading):
+            try:
+                reading = work.read()
+            except CloudError:
+                return _Step(again=not self._stalled(state, work))
+            work.cloud.wait(work.plan)
+        fault_seen = work.misfit(reading)
+        return _Step(reason=fault_seen) if fault_seen else self._send_now(state, work, call)
+
+    def _send_now(self, state: State, work: "_Work", call: int) -> "_Step":
         action, count = work.cloud.action(work.plan), (state.run.asked if state.run else None) or 0
 
         def send(latest: State, now: datetime) -> Decided:
             return decisions.send(latest, now, call=call, action=action, count=count)
 
-        sent = self._ledger.decide(work.id, send, lease=work.lease)
+        sent = self._decide(work, send)
         if isinstance(sent, Refusal) or sent.run is None:
-            return False
+            return _Step()
         answer = work.cloud.send(work.plan, call, sent.run.attempts[call].number)
+        # Without the lease: an answer must not be lost because the process stood still meanwhile.
         after = self._record(sent, call, answer)
         if answer.outcome is Outcome.DONE or isinstance(after, Refusal) or after.run is None:
-            return False
-        return answer.outcome is Outcome.UNKNOWN or may_send_again(after.run, call, self._rooms.now())
+            return _Step()
+        return _Step(again=answer.outcome is Outcome.UNKNOWN or may_send_again(after.run, call, self._rooms.now()))
 
-    def _settle(self, state: State, work: "_Work", call: int) -> bool | None:
-        """Find out by a read what became of a call; `None` when there is still something to cancel."""
-        try:
-            reading = work.read()
-        except CloudError:
-            return not self._stalled(state, work)
-        if reading.size(frozenset(work.plan.statuses)) != 0:
-            return None
-        self._record(state, call, Answer(outcome=Outcome.DONE, message="nothing is left to cancel"), by="read")
-        return False
-
-    def _record(self, state: State | None, call: int, answer: Answer, *, by: str | None = None) -> State | Refusal:
-        if state is None or state.plan is None:
+    def _record(
+        self, state: State | None, call: int, answer: Answer, *, seen: Reading | None = None, lease: Lease | None = None
+    ) -> State | Refusal:
+        if state is None or state.plan is None or state.run is None:
             return Refusal("There is nothing to record.")
-        action = state.plan.operation
+        action, attempt = state.plan.operation, state.run.attempts[call].number
 
         def record(latest: State, now: datetime) -> Decided:
-            return decisions.record_answer(latest, now, call=call, action=action, answer=answer, by=by)
+            return decisions.record_answer(
+                latest, now, call=call, attempt=attempt, action=action, answer=answer, seen=seen
+            )
 
-        return self._ledger.decide(state.id, record)
+        return self._ledger.decide(state.id, record, lease=lease)
 
     def _stalled(self, state: State, work: "_Work") -> bool:
         moved = state.run.progress if state.run else state.at
@@ -214,18 +236,19 @@ class Executor:
             self._rooms.sleep(look)
             if not self._look(work):
                 break
-        self._ledger.decide(work.id, lambda latest, now: decisions.finish(latest, now, reason=reason))
+        self._decide(work, lambda latest, now: decisions.finish(latest, now, reason=reason))
 
     def _look(self, work: "_Work") -> bool:
         """Read the cloud and record what is seen; returns whether a later look may see more."""
         reading = self._read_patiently(work)
         if reading is None:
             return False
-        seen = self._ledger.decide(work.id, lambda latest, now: decisions.verify(latest, now, reading=reading))
+        seen = self._decide(work, lambda latest, now: decisions.verify(latest, now, reading=reading))
         if isinstance(seen, Refusal) or seen.run is None:
             return False
         run = seen.run
-        return bool(run.done) and bool(run.left) and run.confirmed is not None and run.confirmed < run.accepted
+        # Also where all are confirmed: what showed while it was read is in the one figure and not yet in the other.
+        return bool(run.done) and bool(run.left) and run.confirmed is not None
 
     def _read_patiently(self, work: "_Work") -> Reading | None:
         """Read the cloud, again and again after calls that it took; once only where there is nothing to confirm."""
@@ -253,6 +276,26 @@ class _Work:
 
     def read(self, *, patient: bool = False) -> Reading:
         return self.cloud.read(self.plan.job, self.plan.statuses, patient=patient)
+
+    def left(self, reading: Reading) -> int | None:
+        return reading.size(frozenset(self.plan.statuses))
+
+    def misfit(self, reading: Reading) -> str:
+        """Say why a call would hit what was not confirmed, or nothing."""
+        left = self.left(reading)
+        if left is None and self.plan.at_most is not None:
+            return "the cloud does not tell any more how many devices the next call would hit"
+        if left is not None and self.plan.at_most is not None and left > self.plan.at_most:
+            return f"the next call would hit {left:,} devices, more than the {self.plan.at_most:,} that were confirmed"
+        return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    """What came of trying a call: whether to try again after a pause, or why nothing more is sent at all."""
+
+    again: bool = False
+    reason: str = ""
 
 
 def _pauses() -> Iterator[float]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+import structlog
+
 from bot.clouds.base import Cloud
 from bot.domain import decisions
 from bot.domain.account import Account
@@ -23,8 +25,11 @@ from bot.ledger.ledger import Ledger, Ordered
 HOUR: Final = timedelta(hours=1)
 MOST_REFUSALS: Final = 10
 """How many refusals of one person are remembered in an hour; a spammer must not fill the ledger."""
+TOO_LATE: Final = "That took too long, and Slack has already given up on it. Nothing was done, press again."
 CALLS: Final = 1
 """A cancel by job is one call."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,17 +99,22 @@ class Intake:
             return
         try:
             sight = self._rooms.directory.look(state.requester, state.channel, account, within=UNHURRIED)
-            refusal = fault(sight, account, Role.REQUEST)
-            if refusal is None:
-                self._preview(state, account, sight)
-            else:
-                self._refuse(state, refusal, sight)
-        except (CloudError, DirectoryError) as error:
+        except DirectoryError as error:
+            # The order is stored, so it is not lost because Slack is ill: the keeper comes back until its time is over.
+            log.warning("asker_unknown", cancellation=state.id, error=str(error))
+            return
+        refusal = fault(sight, account, Role.REQUEST)
+        if refusal is not None:
+            self._refuse(state, refusal, sight)
+            return
+        try:
+            self._preview(state, account, sight)
+        except CloudError as error:
             self._end(state, str(error))
 
     def _preview(self, state: State, account: Account, sight: Sight) -> None:
-        order, cloud = state.order, self._rooms.clouds[account.name]
-        if not isinstance(order, CancelJob):
+        order, cloud = state.order, self._rooms.clouds.get(account.name)
+        if not isinstance(order, CancelJob) or cloud is None:
             self._end(state, self.not_yet(order, account) or "")
             return
         preview = cloud.preview(order.job)
@@ -131,10 +141,19 @@ class Intake:
 
     def _refuse(self, state: State, reason: str, sight: Sight) -> None:
         def refuse(latest: State, now: datetime) -> Decided:
+            # Counted here, inside the transaction: many commands at once must not all see the same few.
+            if self.refused_too_often(state.requester):
+                return decisions.void(latest, now, reason="its asker was refused too often within the hour")
             return decisions.refuse_order(latest, now, reason=reason, evidence=sight.evidence)
 
         if isinstance(self._ledger.decide(state.id, refuse), State):
             self._reporter.tell(state, f"Refused: {reason}. Nothing was changed.")
+
+    def end_wait(self, state: State) -> None:
+        """End a wait whose time is over; who has no card yet is told."""
+        ended = self._ledger.decide(state.id, decisions.expire)
+        if isinstance(ended, State) and not ended.has_card:
+            self._reporter.tell(ended, f"It came to nothing: {ended.why}. Nothing was changed; type it again.")
 
     def _end(self, state: State, reason: str) -> None:
         """End an order that never got a card, and tell its asker why."""
@@ -178,9 +197,13 @@ class Intake:
         if refusal is not None:
             self._remember(actor, refusal, button, cancellation, sight)
             return Refusal(f"Refused: {refusal}. Nothing was changed.")
-        if not in_time():
-            return Refusal("That took too long, and Slack has already given up on it. Nothing was done, press again.")
-        return self._ledger.decide(cancellation, self._decision(button, actor, account, sight))
+        decision = self._decision(button, actor, account, sight)
+
+        def decide(latest: State, now: datetime) -> Decided:
+            # Asked here, when the write is this one's turn: what Slack has given up on must not happen afterwards.
+            return decision(latest, now) if in_time() else Refusal(TOO_LATE)
+
+        return self._ledger.decide(cancellation, decide)
 
     def _press_fault(self, button: str, state: State, sight: Sight, account: Account) -> str | None:
         if button == "stop":
@@ -207,10 +230,12 @@ class Intake:
 
     def _remember(self, actor: str, reason: str, what: str, cancellation: int | None, sight: Sight) -> None:
         """Record that a person was refused, with what was seen of them; not without end."""
-        if self.refused_too_often(actor):
-            return
         event = decisions.refused(actor, reason, what=what, evidence=sight.evidence)
+
+        def remember(_state: State, _now: datetime) -> Decided:
+            return () if self.refused_too_often(actor) else (event,)
+
         if cancellation is None:
-            self._ledger.append(event)
+            self._ledger.append_unless(event, lambda: self.refused_too_often(actor))
         else:
-            self._ledger.decide(cancellation, lambda _state, _now: (event,))
+            self._ledger.decide(cancellation, remember)

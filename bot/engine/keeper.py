@@ -3,13 +3,13 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
-from bot.domain import decisions
-from bot.domain.cancellation import OPEN, Phase, State
+from bot.domain.cancellation import OPEN, Phase
 from bot.domain.errors import LedgerError
 from bot.engine.executor import Executor
 from bot.engine.intake import Intake, Rooms
@@ -19,8 +19,13 @@ LOOK_EVERY: Final = 0.5
 """Seconds between looks at the ledger; a decision made in this process wakes the keeper at once."""
 ABANDONED: Final = timedelta(seconds=5)
 """After this an order that is still being checked is somebody's who may have died."""
+AGAIN: Final = timedelta(seconds=2)
+"""How long something that could not be brought on rests before the next try."""
 CHECKERS: Final = 8
+"""Orders of one account that are looked at at the same time."""
 RUNNERS: Final = 32
+"""Runs of one account at the same time."""
+ANSWERERS: Final = 8
 
 log = structlog.get_logger()
 
@@ -51,11 +56,11 @@ class Halt:
 
 
 class Renewer:
-    """Renews the leases of this process, in a thread of its own, until the process leaves."""
+    """Renews the leases of this process, in a thread of its own, until everything that works under them has ended."""
 
-    def __init__(self, rooms: Rooms, halt: Halt) -> None:
+    def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
-        self._halt = halt
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="leases")
 
     def start(self) -> None:
@@ -63,20 +68,21 @@ class Renewer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Give every lease back; `Halt` has been asked before."""
+        """Stop renewing, and give every lease back."""
+        self._over.set()
         self._thread.join()
         self._rooms.ledger.leases.release_all(self._rooms.owner)
 
     def _renew(self) -> None:
-        while not self._halt.asked:
+        while not self._over.wait(RENEW_EVERY):
             _guarded(lambda: self._rooms.ledger.leases.renew(self._rooms.owner))
-            _guarded(lambda: self._halt.sleep(RENEW_EVERY))
 
 
 class Keeper:
-    """The bot's own workers: checks of new orders, runs, later verifications, deadlines.
+    """The bot's own workers: checks of new orders, runs, later verifications, deadlines, private answers.
 
-    Bolt's threads are never used for work: a full pool there acknowledges nothing and runs everything later.
+    Bolt's threads are never used for work: a full pool there acknowledges nothing and runs everything later. Each
+    account has workers of its own, so that a cloud that hangs holds up nobody else's.
     """
 
     def __init__(self, rooms: Rooms, intake: Intake, executor: Executor, halt: Halt) -> None:
@@ -86,10 +92,10 @@ class Keeper:
         self._halt = halt
         self._wake = threading.Event()
         self._busy: set[int] = set()
+        self._not_before: dict[int, datetime] = {}
         self._lock = threading.Lock()
-        self._checkers = ThreadPoolExecutor(CHECKERS, thread_name_prefix="check")
-        self._runners = ThreadPoolExecutor(RUNNERS, thread_name_prefix="run")
-        self._renewer = Renewer(rooms, halt)
+        self._pools: dict[tuple[str, str], ThreadPoolExecutor] = {}
+        self._renewer = Renewer(rooms)
         self._thread = threading.Thread(target=self._watch, name="keeper")
 
     def start(self) -> None:
@@ -101,19 +107,34 @@ class Keeper:
     def stop(self) -> None:
         """Let what is in flight come to its end and leave; `Halt` has been asked before."""
         self._wake.set()
-        self._checkers.shutdown(cancel_futures=True)
-        self._runners.shutdown(cancel_futures=True)
         self._thread.join()
+        for pool in list(self._pools.values()):
+            pool.shutdown(cancel_futures=True)
         self._renewer.stop()
 
-    def submit(self, work: Callable[[], None]) -> None:
-        """Do something that reads clouds or Slack, off the threads that must answer within 3 s."""
-        if not self._halt.asked:
-            self._checkers.submit(_guarded, work)
+    def answer(self, work: Callable[[], None]) -> None:
+        """Tell somebody something, off the threads that must acknowledge within 3 s."""
+        self._submit(self._pool("answer", "", ANSWERERS), work)
 
-    def check(self, cancellation: int) -> None:
+    def look(self, account: str, work: Callable[[], None]) -> None:
+        """Read an account's cloud for somebody who only looks."""
+        self._submit(self._pool("look", account, CHECKERS), work)
+
+    def check(self, account: str, cancellation: int) -> None:
         """Check a new order soon."""
-        self._take(cancellation, self._checkers, self._intake.check)
+        self._take(cancellation, self._pool("check", account, CHECKERS), self._intake.check)
+
+    def _pool(self, work: str, account: str, threads: int) -> ThreadPoolExecutor:
+        with self._lock:
+            key = (work, account)
+            if key not in self._pools:
+                self._pools[key] = ThreadPoolExecutor(threads, thread_name_prefix=f"{work}-{account}")
+            return self._pools[key]
+
+    def _submit(self, pool: ThreadPoolExecutor, work: Callable[[], None]) -> None:
+        if not self._halt.asked:
+            with suppress(RuntimeError):  # it was shut down just now: the process is leaving
+                pool.submit(_guarded, work)
 
     def _watch(self) -> None:
         while not self._halt.asked:
@@ -124,22 +145,20 @@ class Keeper:
     def _look(self) -> None:
         for state in self._rooms.ledger.at_work():
             if state.phase in {Phase.APPROVED, Phase.RUNNING}:
-                self._take(state.id, self._runners, self._executor.run)
-            elif state.phase is Phase.CHECKING and self._rooms.now() - state.at > ABANDONED:
-                self._take(state.id, self._checkers, self._intake.check)
+                self._take(state.id, self._pool("run", state.account, RUNNERS), self._executor.run)
+            elif self._rooms.now() - state.at > ABANDONED:
+                self.check(state.account, state.id)
         for state in self._rooms.ledger.due():
-            self._end_wait(state)
-
-    def _end_wait(self, state: State) -> None:
-        if state.phase not in OPEN:
-            self._take(state.id, self._runners, self._executor.verify)
-        elif state.phase is not Phase.RUNNING:
-            self._rooms.ledger.decide(state.id, decisions.expire)
+            if state.phase not in OPEN:
+                self._take(state.id, self._pool("verify", state.account, 1), self._executor.verify)
+            elif state.phase is not Phase.RUNNING:
+                self._intake.end_wait(state)
 
     def _take(self, cancellation: int, pool: ThreadPoolExecutor, work: Callable[[int], None]) -> None:
-        """Hand a cancellation to one worker of this process at a time."""
+        """Hand a cancellation to one worker of this process at a time, with a rest between tries."""
         with self._lock:
-            if cancellation in self._busy or self._halt.asked:
+            resting = self._not_before.get(cancellation, self._rooms.now()) > self._rooms.now()
+            if cancellation in self._busy or resting or self._halt.asked:
                 return
             self._busy.add(cancellation)
 
@@ -149,8 +168,22 @@ class Keeper:
             finally:
                 with self._lock:
                     self._busy.discard(cancellation)
+                    self._rest(cancellation)
+                self._wake.set()
 
-        pool.submit(done)
+        try:
+            pool.submit(done)
+        except RuntimeError:  # it was shut down just now: the process is leaving
+            with self._lock:
+                self._busy.discard(cancellation)
+
+    def _rest(self, cancellation: int) -> None:
+        """Let what is still where it was rest a while; a step that moved it takes it out of here again."""
+        state = self._rooms.ledger.state(cancellation)
+        if state is not None and state.phase in {Phase.CHECKING, Phase.APPROVED, Phase.RUNNING}:
+            self._not_before[cancellation] = self._rooms.now() + AGAIN
+        else:
+            self._not_before.pop(cancellation, None)
 
 
 def _guarded(work: Callable[[], None]) -> None:

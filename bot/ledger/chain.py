@@ -57,7 +57,10 @@ def verify(rows: Iterable[Mapping[str, Any]]) -> Verified:
     seqs: dict[int, int] = {}
     for row in rows:
         count += 1
-        _check(row, count, previous, last_at, seqs)
+        try:
+            _check(row, count, previous, last_at, seqs)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise TamperedError(f"event {row['id']}: it holds what the ledger never writes", event=count) from error
         previous, last_at = row["digest"], row["at"]
     return Verified(events=count, cancellations=len(seqs), head=previous)
 

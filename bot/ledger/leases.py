@@ -21,6 +21,10 @@ class Lease:
     owner: str
 
 
+class LeaseLostError(Exception):
+    """Somebody else holds the lease by now: whoever thought to hold it leaves its work alone."""
+
+
 class Leases:
     """The table of leases."""
 
@@ -30,13 +34,16 @@ class Leases:
 
     def take(self, name: str, owner: str) -> Lease | None:
         """Take the lease on `name` unless somebody else's is still running."""
-        now = self._now().timestamp()
         with self._store.writing():
+            now = self._now().timestamp()
             rows = self._store.run(
                 "insert into leases (name, owner, until) values (:name, :owner, :until)"
                 " on conflict (name) do update set owner = excluded.owner, until = excluded.until"
-                " where leases.owner = excluded.owner or leases.until <= :now returning name",
-                {"name": name, "owner": owner, "until": now + LENGTH, "now": now},
+                " where leases.owner = excluded.owner or leases.until <= :now"
+                # Further ahead than any lease lasts: written by a clock that has been set back since. Not by a moment:
+                # a live lease must not be lost to a clock that is being adjusted, or to another machine's.
+                " or leases.until > :stepped returning name",
+                {"name": name, "owner": owner, "until": now + LENGTH, "now": now, "stepped": now + 2 * LENGTH},
             )
         return Lease(name, owner) if rows else None
 

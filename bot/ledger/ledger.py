@@ -10,14 +10,16 @@ from typing import Any, Final, Self
 
 from bot.domain.cancellation import OPEN, STATE, State, apply
 from bot.domain.decisions import Decision, Refusal
-from bot.domain.errors import LedgerError
+from bot.domain.errors import LedgerError, TamperedError
 from bot.domain.events import Event, NewEvent, canonical, stamp, whole
 from bot.ledger.chain import GENESIS, Verified, digest, event_of, moment, verify
-from bot.ledger.leases import Lease, Leases
+from bot.ledger.leases import Lease, LeaseLostError, Leases
 from bot.ledger.outbox import Outbox
 from bot.ledger.slots import Slots
 from bot.ledger.store import Store
 
+DELIVERED_AGAIN: Final = timedelta(hours=1)
+"""How long a delivery is known again; Slack repeats within minutes."""
 PAGE: Final = 1000
 """Events read at a time when the whole chain is walked."""
 
@@ -69,6 +71,7 @@ class Ledger:
             identity: int = row["id"] if row else 1
             stored = self._append(event, identity, 1)
             if key:
+                self._store.run("delete from deliveries where at < :old", {"old": stamp(stored.at - DELIVERED_AGAIN)})
                 self._store.run(
                     "insert into deliveries (key, cancellation, at) values (:key, :cancellation, :at)",
                     {"key": key, "cancellation": identity, "at": stamp(stored.at)},
@@ -80,20 +83,21 @@ class Ledger:
     def decide(self, cancellation: int, decision: Decision, *, lease: Lease | None = None) -> State | Refusal:
         """Make `decision` on the latest state and record what it decided, in one transaction.
 
-        Returns the state after it, or the refusal that the latest state implies. With `lease`, the decision is refused
-        unless that lease is still held.
+        Returns the state after it, or the refusal that the latest state implies. Raises LeaseLostError when `lease` is
+        given and not held any more; nothing is recorded then.
         """
         with self._store.writing():
             state = self.state(cancellation)
             if state is None:
                 return Refusal(f"There is no cancellation #{cancellation}.")
             if lease is not None and not self.leases.holds(lease):
-                return Refusal("Another process has taken this cancellation over.")
-            decided = decision(state, self._time())
+                raise LeaseLostError(lease.name)
+            now = self._time()
+            decided = decision(state, now)
             if isinstance(decided, Refusal):
                 return decided
             for event in decided:
-                state = apply(state, self._append(event, state.id, state.seq + 1))
+                state = apply(state, self._append(event, state.id, state.seq + 1, at=now))
             self._keep(state)
         self._tell()
         return state
@@ -105,6 +109,13 @@ class Ledger:
         self._tell()
         return stored
 
+    def append_unless(self, event: NewEvent, full: Callable[[], bool]) -> None:
+        """Record an event that belongs to no cancellation, unless `full`, asked in the same transaction, says no."""
+        with self._store.writing():
+            if full():
+                return
+            self.append(event)
+
     def keep_list(self, names: tuple[str, ...]) -> str:
         """Store a list of names once, and return its SHA-256 (of the names, one a line)."""
         text = whole("\n".join(names))
@@ -115,20 +126,22 @@ class Ledger:
         )
         return key
 
-    def _append(self, event: NewEvent, cancellation: int | None, seq: int | None) -> Event:
-        head = self._store.one("select id, at, digest from events order by id desc limit 1")
-        at = stamp(self._now())
+    def _append(
+        self, event: NewEvent, cancellation: int | None, seq: int | None, *, at: datetime | None = None
+    ) -> Event:
+        head = self._store.one("select id, digest from events order by id desc limit 1")
+        # Read back before it is sorted: a name that is no text would sort otherwise after the reading than before.
+        body = json.loads(canonical(dict(event.body)))
         row = {
             "id": head["id"] + 1 if head else 1,
             "cancellation": cancellation,
             "seq": seq,
-            "at": max(at, head["at"]) if head else at,
+            "at": stamp(at or self._time()),
             "actor": whole(event.actor),
             "kind": event.kind.value,
-            "body": canonical(dict(event.body)),
+            "body": canonical(body),
         }
-        value = {**row, "body": json.loads(str(row["body"]))}
-        row["digest"] = digest(head["digest"] if head else GENESIS, value)
+        row["digest"] = digest(head["digest"] if head else GENESIS, {**row, "body": body})
         self._store.run(
             "insert into events (id, cancellation, seq, at, actor, kind, body, digest)"
             " values (:id, :cancellation, :seq, :at, :actor, :kind, :body, :digest)",
@@ -243,8 +256,35 @@ class Ledger:
         return int(row["n"]) if row else 0
 
     def verify(self) -> Verified:
-        """Recompute the whole chain; raises TamperedError at the first event that does not hold."""
-        return verify(self._rows())
+        """Recompute the whole chain, then hold the state rows and the lists against it.
+
+        Raises TamperedError at the first thing that does not hold.
+        """
+        found = verify(self._rows())
+        self._verify_states()
+        self._verify_lists()
+        return found
+
+    def _verify_states(self) -> None:
+        after = 0
+        while rows := self._store.run(
+            "select id, state from cancellations where id > :after order by id limit :most",
+            {"after": after, "most": PAGE},
+        ):
+            for row in rows:
+                # One transaction: a bot that runs may move both between two reads.
+                with self._store.reading():
+                    latest = self._store.one("select state from cancellations where id = :id", {"id": row["id"]})
+                    kept, folded = STATE.validate_json((latest or row)["state"]), self.rebuilt(row["id"])
+                if kept != folded:
+                    raise TamperedError(f"the state row of #{row['id']} is not what its events say", event=folded.event)
+            after = rows[-1]["id"]
+
+    def _verify_lists(self) -> None:
+        for row in self._store.run("select sha256 from lists order by sha256"):
+            kept = self._store.one("select names from lists where sha256 = :key", {"key": row["sha256"]})
+            if kept is None or sha256(str(kept["names"]).encode()).hexdigest() != row["sha256"]:
+                raise TamperedError(f"the list {row['sha256']} does not have that SHA-256", event=None)
 
     def rebuilt(self, cancellation: int) -> State:
         """Fold a cancellation's events anew: what its state row must equal."""

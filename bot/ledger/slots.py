@@ -28,17 +28,20 @@ class Slots:
         self._now = now
 
     def reserve(self, quota: str, operation: str, spacing: float) -> float:
-        """Reserve the next slot, `spacing` seconds after the one before, and return its time (seconds since 1970)."""
-        now = self._now().timestamp()
+        """Reserve the next slot, `spacing` seconds after the one before, and return its time (seconds since 1970).
+
+        The clock is read when the write is this one's turn: slots from before that would be taken in one burst.
+        """
         with self._store.writing():
+            now = self._now().timestamp()
             free_at, slow = self._row(quota, operation, now)
             self._write(quota, operation, free_at + spacing * slow, max(1.0, slow * RECOVERY))
         return free_at
 
     def take(self, quota: str, operation: str, spacing: float) -> float:
         """Take a slot if one is free now and return 0; else take none and return the seconds until one is."""
-        now = self._now().timestamp()
         with self._store.writing():
+            now = self._now().timestamp()
             free_at, slow = self._row(quota, operation, now)
             if free_at > now:
                 return free_at - now
@@ -47,8 +50,8 @@ class Slots:
 
     def push(self, quota: str, operation: str, seconds: float) -> None:
         """Hold the operation back, because the other side said that it is too fast, and space its calls wider."""
-        now = self._now().timestamp()
         with self._store.writing():
+            now = self._now().timestamp()
             free_at, slow = self._row(quota, operation, now)
             held = now + min(max(seconds, 0.0), LONGEST_PUSH)
             self._write(quota, operation, max(free_at, held), min(SLOWEST, slow * 2))

@@ -4,7 +4,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,8 @@ from bot.ledger.schema import MIGRATIONS, statements
 BUSY: Final = 5.0
 """Seconds that a write waits for another process's write."""
 PRIVATE: Final = 0o600
+WAL_TRIES: Final = 100
+"""How often a new file is tried to be switched to the write-ahead log, while other processes do the same."""
 
 Row = dict[str, Any]
 
@@ -34,9 +36,14 @@ class Store:
         self._depth = 0
         with _told(path):
             self._database = _open(path, readonly=readonly)
-            if not readonly:
-                self._database.execute("pragma synchronous=full")
-                self._migrate()
+            try:
+                if not readonly:
+                    _use_wal(self._database)
+                    self._database.execute("pragma synchronous=full")
+                    self._migrate()
+            except BaseException:
+                self._database.close()
+                raise
 
     def close(self) -> None:
         """Close the connection; the store cannot be used afterwards."""
@@ -64,6 +71,16 @@ class Store:
                 raise
             finally:
                 self._depth -= 1
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Run the block's reads in one transaction: they see the same moment."""
+        with self._lock, _told(self.path):
+            self._database.execute("begin")
+            try:
+                yield
+            finally:
+                self._database.execute("rollback")
 
     def run(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
         """Run one statement and return its rows, if it has any."""
@@ -99,11 +116,23 @@ def _open(path: Path, *, readonly: bool) -> Database:
         uri = f"{path.absolute().as_uri()}?mode=ro"
         return _wrap(sqlite3.connect(uri, uri=True, timeout=BUSY, check_same_thread=False, isolation_level=None))
     _make_private(path)
-    database = _wrap(sqlite3.connect(path, timeout=BUSY, check_same_thread=False, isolation_level=None))
-    # Once, by whoever comes first: switching it on in many connections at once fails in spite of the busy timeout.
-    if database.execute("pragma journal_mode").fetchone()[0] != "wal":
-        database.execute("pragma journal_mode=wal")
-    return database
+    return _wrap(sqlite3.connect(path, timeout=BUSY, check_same_thread=False, isolation_level=None))
+
+
+def _use_wal(database: Database) -> None:
+    """Switch the write-ahead log on: once, by whoever comes first.
+
+    Where several processes do it at once it fails in spite of the busy timeout, so a write, which does wait, is tried
+    before the next look.
+    """
+    for _ in range(WAL_TRIES):
+        if database.execute("pragma journal_mode").fetchone()[0] == "wal":
+            return
+        with suppress(sqlite3.OperationalError):
+            database.execute("pragma journal_mode=wal")
+            return
+        database.execute("begin immediate")
+        database.execute("rollback")
 
 
 def _wrap(connection: sqlite3.Connection) -> Database:
@@ -112,12 +141,15 @@ def _wrap(connection: sqlite3.Connection) -> Database:
 
 
 def _make_private(path: Path) -> None:
-    """Create the file for the owner alone; SQLite gives its side files the same mode."""
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, PRIVATE)
-    try:
-        os.fchmod(descriptor, PRIVATE)
-    finally:
-        os.close(descriptor)
+    """Create the file for the owner alone; SQLite gives its side files the same mode.
+
+    A file that is there is not opened for it: closing it again would drop the locks of this process's connections.
+    """
+    target = path.resolve()
+    with suppress(FileExistsError):
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE))
+    if target.is_file():
+        target.chmod(PRIVATE)
 
 
 @contextmanager

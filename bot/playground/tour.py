@@ -14,21 +14,19 @@ PATIENCE = 20.0
 """Seconds for each scene; each takes a second or two."""
 
 
-def play(*, port: int) -> int:
-    """Play the tour; 0 when everything went as it should."""
-    with World(port=port) as world:
-        _title("A firmware update goes wrong. The bot is connected to a local Slack and a simulated cloud")
-        _indent(world.ready)
-        _counts(world, "The cloud says of the job")
-        _slip(world.stage.slack)
-        card = _order(world.stage.slack)
-        _outsider(world.stage.slack, card)
-        _confirm(world.stage.slack, card)
-        _call(world)
-        _counts(world, "The cloud says of the job now")
-        _audit(world.stage.slack)
-        _verify(world.folder)
-    return 0
+def play(world: World) -> None:
+    """Play the tour in `world`; raises TimeoutError when something did not go as it should."""
+    _title("A firmware update goes wrong. The bot is connected to a local Slack and a simulated cloud")
+    _indent(world.ready)
+    _counts(world, "The cloud says of the job")
+    _slip(world.stage.slack)
+    card = _order(world.stage.slack)
+    _outsider(world.stage.slack, card)
+    _confirm(world.stage.slack, card)
+    _call(world)
+    _counts(world, "The cloud says of the job now")
+    _audit(world.stage.slack)
+    _verify(world.folder)
 
 
 def _slip(slack: LocalSlack) -> None:

@@ -2,7 +2,8 @@
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -10,16 +11,26 @@ from typing import Final, Self
 from bot.config import Need, Settings, load
 from bot.engine.keeper import Halt
 from bot.playground.cloud.aliyun_cloud import AliyunCloud
+from bot.playground.page.page import Page
+from bot.playground.page.panel import Panel
 from bot.playground.slack.local_slack import LocalSlack
 from bot.wiring import Bot
 
 JOB: Final = "7glPHmaDYLAYMD1HHutT02"
+"""The job with a bad image that everything here is about."""
 ANN: Final = "U0ANN"
 BEN: Final = "U0BEN"
 GUS: Final = "U0GUS"
 LEA: Final = "U0LEA"
 OPS: Final = "C0OPS"
 AUDIT: Final = "C0AUDIT"
+CAST: Final[Mapping[str, str]] = {
+    ANN: "on call: may order",
+    LEA: "leads: may approve",
+    BEN: "in the channel only",
+    GUS: "guest",
+}
+"""Whom one may act as on the page, and what they may do."""
 SECRETS: Final[Mapping[str, str]] = {
     "SLACK_BOT_TOKEN": "xoxb-local",
     "SLACK_APP_TOKEN": "xapp-local",
@@ -34,6 +45,9 @@ audit_channel = "C0AUDIT"
 [slack]
 api_url = "{slack}"
 
+[approval]
+window = "30s"  # what one person ran alone is soon forgotten here, so that one can go on trying
+
 [accounts.pumps]
 cloud = "aliyun"
 endpoint = "{cloud}"
@@ -44,6 +58,67 @@ requesters = ["S0ONCALL"]
 approvers = ["S0LEADS"]
 default = true
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A job that is there to try things on; `counts` are tasks by Alibaba's status."""
+
+    job: str
+    note: str
+    name: str
+    version: str
+    counts: Mapping[str, int]
+    firmware: str = "T0F5b5tpFnHQrgfk030100"
+    selection: str = "STATIC"
+    status: str = "IN_PROGRESS"
+
+
+SMALL: Final = Ready(
+    job=JOB,
+    note="small",
+    name="pumps to 1.4.2",
+    version="1.4.2",
+    counts={"CONFIRM": 7, "QUEUED": 40, "NOTIFIED": 12, "IN_PROGRESS": 5},
+)
+DRAINING: Final = Ready(
+    job="drNs4Vq0LmYtB7xWc2aE03",
+    note="drains while this page is open",
+    name="valves to 3.0.1",
+    version="3.0.1",
+    firmware="T0Fv3o1sVaLvEs8k030100",
+    counts={"CONFIRM": 30, "QUEUED": 400, "NOTIFIED": 40, "IN_PROGRESS": 12, "SUCCEEDED": 118},
+)
+JOBS: Final = (
+    DRAINING,
+    Ready(
+        job="Lg20kZr8TnQwHf5uSd9iM1",
+        note="large",
+        name="meters to 5.2.0",
+        version="5.2.0",
+        firmware="T0Fm5e2tMeTeRs4j030100",
+        counts={"CONFIRM": 1200, "QUEUED": 15000, "NOTIFIED": 3000, "IN_PROGRESS": 800},
+    ),
+    Ready(
+        job="dYn6Gp3XoJkUe1vRzA8bC4",
+        note="dynamic: devices keep joining",
+        name="gateways to 2.7.0",
+        version="2.7.0",
+        firmware="T0Fg2a7tGaTeWy6h030100",
+        counts={"QUEUED": 60, "NOTIFIED": 15, "SUCCEEDED": 240},
+        selection="DYNAMIC",
+    ),
+    Ready(
+        job="fIn9Hs5WyDiPl0gKt2mN77",
+        note="already finished",
+        name="sensors to 1.1.0",
+        version="1.1.0",
+        firmware="T0Fs1e1nSeNsOr2d030100",
+        counts={"SUCCEEDED": 236, "FAILED": 4},
+        status="COMPLETED",
+    ),
+)
+"""What the page offers beside the small job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +137,18 @@ class Stage:
         everyone = [ANN, BEN, GUS, LEA]
         self.slack.add_channel(OPS, "ota-ops", everyone)
         self.slack.add_channel(AUDIT, "ota-audit", everyone)
+        self.add(SMALL)
+
+    def add(self, ready: Ready) -> None:
+        """Put a job into the cloud."""
         self.cloud.fleet.add_job(
-            JOB,
-            name="pumps to 1.4.2",
-            dest_version="1.4.2",
-            counts={"CONFIRM": 7, "QUEUED": 40, "NOTIFIED": 12, "IN_PROGRESS": 5},
+            ready.job,
+            name=ready.name,
+            dest_version=ready.version,
+            counts=ready.counts,
+            selection=ready.selection,
+            job_status=ready.status,
+            firmware_id=ready.firmware,
         )
 
     def settings(self, folder: Path) -> Settings:
@@ -80,13 +162,19 @@ class World:
     """The stage with the real bot connected to it over real sockets; a context manager. `ready` is the bot's line."""
 
     def __init__(self, *, port: int = 0) -> None:
-        self.stage = Stage(
-            slack=LocalSlack(port=port, bot_token=SECRETS["SLACK_BOT_TOKEN"], app_token=SECRETS["SLACK_APP_TOKEN"]),
-            cloud=AliyunCloud(keys={SECRETS["ALIYUN_KEY_ID"]: SECRETS["ALIYUN_KEY_SECRET"]}),
+        cloud = AliyunCloud(keys={SECRETS["ALIYUN_KEY_ID"]: SECRETS["ALIYUN_KEY_SECRET"]})
+        self._notes = {ready.job: ready.note for ready in (SMALL, *JOBS)}
+        panel = Panel(cloud, notes=self._notes, draining=(DRAINING.job,), another=self.another)
+        self._page = Page(slack=lambda: self.stage.slack, panel=panel, cast=CAST)
+        slack = LocalSlack(
+            port=port,
+            bot_token=SECRETS["SLACK_BOT_TOKEN"],
+            app_token=SECRETS["SLACK_APP_TOKEN"],
+            extra_routes=self._page.routes,
         )
+        self.stage = Stage(slack=slack, cloud=cloud)
         self._folder = tempfile.TemporaryDirectory(prefix="ota-bot-demo-")
-        self._halt = Halt()
-        self._bot: Bot | None = None
+        self._open = ExitStack()
         self.ready = ""
 
     @property
@@ -94,20 +182,33 @@ class World:
         """Where the configuration and the ledger lie."""
         return Path(self._folder.name)
 
+    def another(self) -> None:
+        """Put one more small job into the cloud, because what is cancelled stays cancelled."""
+        number = 1 + list(self._notes.values()).count(SMALL.note)
+        again = replace(SMALL, job=f"aGn{number:02d}Kq7TzRw4XbN9vHc0", name=f"{SMALL.name}, wave {number}")
+        self._notes[again.job] = again.note
+        self.stage.add(again)
+
     def __enter__(self) -> Self:
-        self.stage.slack.start()
-        self.stage.cloud.start()
-        self.stage.populate()
-        self._bot = Bot(self.stage.settings(self.folder), halt=self._halt)
-        self.ready = self._bot.start()
+        with ExitStack() as opening:
+            opening.callback(self._folder.cleanup)
+            opening.enter_context(self.stage.slack)
+            opening.enter_context(self.stage.cloud)
+            opening.callback(self._page.close)
+            self.stage.populate()
+            for ready in JOBS:
+                self.stage.add(ready)
+            for user in CAST:
+                self.stage.slack.direct(user)
+            halt = Halt()
+            bot = Bot(self.stage.settings(self.folder), halt=halt)
+            opening.callback(bot.stop)
+            opening.callback(halt.ask)
+            self.ready = bot.start()
+            self._open = opening.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._halt.ask()
-        if self._bot is not None:
-            self._bot.stop()
-        self.stage.cloud.stop()
-        self.stage.slack.stop()
-        self._folder.cleanup()
+        self._open.close()

@@ -1,5 +1,6 @@
 """The card's buttons: who pressed is looked up, the ledger decides, and only then Slack is answered."""
 
+from contextlib import suppress
 from typing import Any, Final
 
 import structlog
@@ -8,8 +9,9 @@ from slack_bolt import Ack, BoltContext
 from bot.domain.decisions import Refusal
 from bot.domain.errors import LedgerError
 from bot.engine.intake import Intake
-from bot.engine.keeper import Halt, Keeper
+from bot.engine.keeper import Halt, HaltError, Keeper
 from bot.ledger.ledger import Ledger
+from bot.ledger.outbox import CardRow
 from bot.slack.answers import Answers
 from bot.slack.commands import refusal_message
 
@@ -17,6 +19,8 @@ log = structlog.get_logger()
 
 BUTTONS: Final = ("confirm", "withdraw", "stop")
 MOST_DIGITS: Final = 18
+UNTIL_STORED: Final = (0.05, 0.1, 0.2, 0.4)
+"""Seconds between looks for a card that is in Slack already while Slack's answer to its post is not stored yet."""
 
 
 class Actions:
@@ -43,7 +47,7 @@ class Actions:
         ack()
         if isinstance(done, Refusal):
             refusal, url = done, body.get("response_url")
-            self._keeper.submit(
+            self._keeper.answer(
                 lambda: self._answers.answer(
                     url if isinstance(url, str) else None, channel, user, refusal_message(refusal)
                 )
@@ -59,7 +63,9 @@ class Actions:
         value = action.get("value")
         if not isinstance(value, str) or not value.isdecimal() or len(value) > MOST_DIGITS or not user:
             return Refusal("That button carries nothing I know. Nothing was changed.")
-        misplaced = self._misplaced(int(value), channel, _text(body, "container", "message_ts"))
+        misplaced = self._misplaced(
+            int(value), channel, _text(body, "container", "message_ts") or _text(body, "message", "ts")
+        )
         if misplaced:
             return misplaced
         button = str(action.get("action_id"))
@@ -67,10 +73,20 @@ class Actions:
         return done if isinstance(done, Refusal) else None
 
     def _misplaced(self, cancellation: int, channel: str, ts: str) -> Refusal | None:
-        row = self._ledger.outbox.card(cancellation)
+        row = self._card(cancellation)
         if row is not None and row.channel == channel and row.ts == ts:
             return None
         return Refusal(f"That message is not the card of #{cancellation}. Nothing was changed; use the card itself.")
+
+    def _card(self, cancellation: int) -> CardRow | None:
+        row = self._ledger.outbox.card(cancellation)
+        for pause in UNTIL_STORED:
+            if row is None or row.ts is not None:
+                break
+            with suppress(HaltError):
+                self._halt.sleep(pause)
+            row = self._ledger.outbox.card(cancellation)
+        return row
 
 
 def _text(body: dict[str, Any], *path: str) -> str:

@@ -6,17 +6,21 @@ handshake was refused; `close()` may raise, and may leave a fresh session behind
 
 import logging
 import re
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import structlog
+from cachetools import TTLCache
 from slack_bolt import App, BoltContext
 from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_sdk import WebClient
+from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot.domain.secret import Secret
+from bot.engine.keeper import Halt
 from bot.slack.actions import BUTTONS, Actions
 from bot.slack.commands import IN_TIME, Commands
 
@@ -37,6 +41,35 @@ def web_client(token: Secret, api_url: str) -> WebClient:
     return WebClient(token=token.reveal(), base_url=api_url, timeout=TIMEOUT, retry_handlers=[])
 
 
+class _Handler(SocketModeHandler):
+    """Knows when each envelope came in: it may wait for a free thread before any listener sees it."""
+
+    def __init__(self, app: App, app_token: str, *, timer: Callable[[], float]) -> None:
+        super().__init__(app, app_token, logger=_quiet(), concurrency=RECEIVERS)
+        self._timer = timer
+        self._arrived: TTLCache[str, float] = TTLCache(10_000, 60, timer=timer)
+        self._lock = threading.Lock()
+        self._handled = threading.local()
+        self.client.on_message_listeners.append(self._note)
+
+    @property
+    def received(self) -> float:
+        """When the envelope that this thread handles came in."""
+        return getattr(self._handled, "received", None) or self._timer()
+
+    def handle(self, client: Any, req: SocketModeRequest) -> None:
+        """Hand an envelope to the app."""
+        with self._lock:
+            self._handled.received = self._arrived.pop(req.envelope_id, None)
+        super().handle(client, req)
+
+    def _note(self, message: str) -> None:
+        found = re.search(r'"envelope_id"\s*:\s*"([^"]{1,100})"', message)
+        if found:
+            with self._lock:
+                self._arrived.setdefault(found[1], self._timer())
+
+
 class SlackApp:
     """The listeners, connected. `timer` is monotonic, in seconds."""
 
@@ -48,15 +81,17 @@ class SlackApp:
         actions: Actions,
         *,
         timer: Callable[[], float],
+        halt: Halt,
     ) -> None:
         self._timer = timer
+        self._halt = halt
         self._pool = ThreadPoolExecutor(LISTENERS, thread_name_prefix="listener")
         self._app = App(client=client, logger=_quiet(), listener_executor=self._pool)
         self._app.use(self._stamp)
         self._app.command("/ota-cancel")(commands.command)
         self._app.action(re.compile(f"^({'|'.join(BUTTONS)})$"))(actions.pressed)
         self._app.error(self._failed)
-        self._handler = SocketModeHandler(self._app, app_token.reveal(), logger=_quiet(), concurrency=RECEIVERS)
+        self._handler = _Handler(self._app, app_token.reveal(), timer=timer)
 
     def connect(self, *, within: float) -> bool:
         """Open the socket; returns whether it is open within so many seconds."""
@@ -86,8 +121,9 @@ class SlackApp:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _stamp(self, context: BoltContext, next: Callable[[], Any]) -> None:  # noqa: A002 - Bolt passes it by this name
-        received = self._timer()
-        context["in_time"] = lambda: self._timer() - received < IN_TIME
+        received = self._handler.received
+        # Once the process is leaving, the socket closes and no acknowledgement is heard any more.
+        context["in_time"] = lambda: self._timer() - received < IN_TIME and not self._halt.asked
         next()
 
     def _failed(self, error: Exception) -> None:

@@ -27,6 +27,7 @@ from bot.domain.order import (
     StopOne,
 )
 from bot.domain.policy import Role, choose_account, fault
+from bot.domain.status import Status
 from bot.domain.wording import COMMAND
 from bot.engine.directory import UNHURRIED
 from bot.engine.intake import Intake, Rooms
@@ -50,7 +51,8 @@ class Asked:
     user: str
     channel: str
     url: str | None
-    trigger: str | None
+    delivery: str | None
+    """What tells this delivery from any other, and is the same when Slack delivers it again."""
     in_time: Callable[[], bool]
 
 
@@ -81,7 +83,7 @@ class Commands:
             user=str(body.get("user_id") or ""),
             channel=str(body.get("channel_id") or ""),
             url=body.get("response_url") if isinstance(body.get("response_url"), str) else None,
-            trigger=body.get("trigger_id") if isinstance(body.get("trigger_id"), str) else None,
+            delivery=_delivery(body),
             in_time=context["in_time"],
         )
         answered = self._answered(typed(str(body.get("text") or "")), asked)
@@ -112,7 +114,8 @@ class Commands:
             case StopOne(id=cancellation):
                 return self._stop(cancellation, asked)
             case AskList() | AskPending() | AskShow():
-                return self._later(lambda: self._looks.shown(order, asked.user, asked.channel), asked, "Looking it up.")
+                shown = self._later(lambda: self._looks.shown(order, asked.user, asked.channel), asked)
+                return Answered(message=Message(text="Looking it up."), then=lambda: self._keeper.answer(shown))
             case AskPreview(order=inner):
                 return self._look(inner, asked)
             case AskJobs() | RetryOne():
@@ -130,12 +133,13 @@ class Commands:
             return _say(reason)
         if self._intake.refused_too_often(asked.user):
             # Their next refusal would not be remembered, so who they are comes first and the order after it.
-            return self._later(lambda: self._checked_order(order, account, asked), asked, "Checking who you are.")
+            checked = self._later(lambda: self._checked_order(order, account, asked), asked)
+            return Answered(message=Message(text="Checking who you are."), then=lambda: self._keeper.answer(checked))
         return self._stored(order, account, asked)
 
     def _stored(self, order: Cancel, account: Account, asked: Asked) -> Answered:
         ordered = self._intake.order(
-            asked.user, order, account, channel=asked.channel, via="slack", delivery=asked.trigger
+            asked.user, order, account, channel=asked.channel, via="slack", delivery=asked.delivery
         )
         if ordered.repeated:
             return _say(f"That is #{ordered.id} already.")
@@ -144,7 +148,7 @@ class Commands:
             return _say(f"That took too long. Nothing was done (#{ordered.id}); type it again.")
         self._answers.remember(ordered.id, asked.url)
         doing = f"#{ordered.id}: reading {_what(order)} on {safe(account.name)}. The card follows here."
-        return Answered(message=Message(text=doing), then=lambda: self._keeper.check(ordered.id))
+        return Answered(message=Message(text=doing), then=lambda: self._keeper.check(account.name, ordered.id))
 
     def _checked_order(self, order: Cancel, account: Account, asked: Asked) -> Message:
         sight = self._rooms.directory.look(asked.user, asked.channel, account, within=UNHURRIED)
@@ -163,9 +167,8 @@ class Commands:
         if reason or not isinstance(order, CancelJob):
             return _say(reason or "")
         doing = f"Reading {_what(order)} on {safe(account.name)}; nothing is changed."
-        return self._later(
-            lambda: said(self._intake.look(asked.user, order, account, channel=asked.channel)), asked, doing
-        )
+        looked = self._later(lambda: said(self._intake.look(asked.user, order, account, channel=asked.channel)), asked)
+        return Answered(message=Message(text=doing), then=lambda: self._keeper.look(account.name, looked))
 
     def _stop(self, cancellation: int, asked: Asked) -> Answered:
         done = self._intake.press("stop", cancellation, asked.user, asked.channel, in_time=asked.in_time)
@@ -173,8 +176,8 @@ class Commands:
             return Answered(message=refusal_message(done))
         return _say(f"#{cancellation} is being stopped.")
 
-    def _later(self, work: Callable[[], Message], asked: Asked, doing: str) -> Answered:
-        """Answer after the acknowledgement, off Bolt's threads; `doing` is said meanwhile."""
+    def _later(self, work: Callable[[], Message], asked: Asked) -> Callable[[], None]:
+        """Make what answers after the acknowledgement, off Bolt's threads."""
 
         def answer() -> None:
             try:
@@ -183,7 +186,14 @@ class Commands:
                 message = said(str(error))
             self._answers.answer(asked.url, asked.channel, asked.user, message)
 
-        return Answered(message=Message(text=doing), then=lambda: self._keeper.submit(answer))
+        return answer
+
+
+def _delivery(body: dict[str, Any]) -> str | None:
+    """Name a delivery by its trigger_id, with who, where and what, should a server not make it unique."""
+    if not body.get("trigger_id"):
+        return None
+    return "\n".join(str(body.get(name)) for name in ("trigger_id", "user_id", "channel_id", "text"))
 
 
 def typed(text: str) -> str:
@@ -196,7 +206,8 @@ def _say(text: str) -> Answered:
 
 
 def _help(order: AskHelp | OpenForm) -> Answered:
-    words = safe(help_text(verbs=EXECUTED), 3500)
+    statuses = ", ".join(Status)
+    words = safe(f"{help_text(verbs=EXECUTED)}\nA status is one of: {statuses}.", 3500)
     lead = "The form is not yet on this account. Type it:\n" if isinstance(order, OpenForm) else ""
     return Answered(message=Message(text=f"{lead}{words}"))
 

@@ -12,6 +12,8 @@ _UNSEEN: Final = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
 
+_HALF: Final = re.compile(r"(?:&[a-z]*|<[^<>]*)\Z")
+
 
 def plain(text: str, most: int = 3000) -> str:
     """Return `text` for a plain_text object: unseen characters gone, cut at `most`."""
@@ -32,6 +34,11 @@ def code(text: str, most: int = 200) -> str:
 def cut(text: str, most: int) -> str:
     """Cut `text` to `most` characters, the last of which says so."""
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def trim(mrkdwn: str, most: int) -> str:
+    """Cut text that is escaped already to `most` characters, splitting neither an escape nor a mention."""
+    return mrkdwn if len(mrkdwn) <= most else _HALF.sub("", mrkdwn[: most - 1]) + "…"
 
 
 def mention(actor: str) -> str:

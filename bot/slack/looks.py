@@ -10,7 +10,7 @@ from bot.domain.order import AskList, AskPending, AskShow
 from bot.domain.policy import Role, fault
 from bot.engine.directory import UNHURRIED
 from bot.engine.intake import Rooms
-from bot.slack.views import Message, card, listing, said
+from bot.slack.views import Message, card, history, listing, said
 
 LISTED: Final = 15
 """Cancellations on one list."""
@@ -47,9 +47,10 @@ class Looks:
         if state is None or state.account not in visible:
             return said(f"There is no #{cancellation} that you may see here.")
         drawn = card(state, buttons=False)
+        told = {"type": "section", "text": {"type": "mrkdwn", "text": history(self._rooms.ledger.story(state.id))}}
         link = self._link(state)
         lead = {"type": "section", "text": {"type": "mrkdwn", "text": link, "verbatim": True}}
-        return Message(text=drawn.text, blocks=(*drawn.blocks, *((lead,) if link else ())))
+        return Message(text=drawn.text, blocks=(*drawn.blocks, told, *((lead,) if link else ())))
 
     def _link(self, state: State) -> str:
         row = self._rooms.ledger.outbox.card(state.id)

@@ -12,12 +12,12 @@ from typing import Any, Final
 
 from cachetools import TTLCache
 from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.errors import SlackApiError
 
 from bot.domain.account import Account
 from bot.domain.errors import DirectoryError
 from bot.domain.policy import Person, Place, Sight
-from bot.engine.directory import TERMINAL, TerminalDirectory
+from bot.engine.directory import PRESS, TERMINAL, TerminalDirectory
 
 KEPT: Final = 60
 """Seconds that an answer of Slack is believed."""
@@ -65,14 +65,15 @@ class SlackDirectory:
         groups = sorted({name for name in (*account.requesters, *account.approvers) if name.startswith("S")})
         person = self._ask("users.info", {"user": actor})
         members = {group: self._ask("usergroups.users.list", {"usergroup": group}) for group in groups}
-        place = self._ask("conversations.info", {"channel": channel}) if channel else None
+        # Where the account is not at home Slack is not asked: a private channel without the bot does not exist for it.
+        place = self._ask("conversations.info", {"channel": channel}) if channel in account.channels else None
         asked = [person, *members.values(), *([place] if place else [])]
         if wait(asked, timeout=within).not_done:
             raise DirectoryError("Slack did not tell me in time who you are.")
         return Sight(
             person=self._person(actor, person),
             groups=frozenset(group for group, found in members.items() if actor in _users(_answer(found))),
-            place=_place(channel, _answer(place)) if channel and place else None,
+            place=_place(channel, _answer(place)) if channel and place else _elsewhere(channel),
             at=self._now(),
         )
 
@@ -80,8 +81,10 @@ class SlackDirectory:
         """Return what a person is called, for lines that must not mention them; their id when Slack does not say."""
         if actor.startswith(TERMINAL) or not actor.startswith(("U", "W")):
             return actor
+        asked = self._ask("users.info", {"user": actor})
         try:
-            user = _answer(self._ask("users.info", {"user": actor})).get("user") or {}
+            wait([asked], timeout=PRESS)
+            user = _answer(asked).get("user") or {}
         except DirectoryError:
             return actor
         return str(user.get("real_name") or user.get("name") or actor)
@@ -105,7 +108,8 @@ class SlackDirectory:
         user = _answer(asked).get("user")
         if not isinstance(user, dict) or user.get("id") != actor:
             raise DirectoryError("Slack gave no usable answer about who you are.")
-        team = str(user.get("team_id") or "")
+        profile = user.get("profile")
+        team = str(user.get("team_id") or (profile.get("team") if isinstance(profile, dict) else None) or "")
         grid = user.get("enterprise_user")
         enterprise = grid.get("enterprise_id") if isinstance(grid, dict) else None
         same_grid = self._enterprise is not None and enterprise == self._enterprise
@@ -134,7 +138,8 @@ def _answer(asked: "Future[dict[str, Any]]") -> dict[str, Any]:
     except SlackApiError as error:
         why = error.response.get("error", "error") if hasattr(error.response, "get") else "error"
         raise DirectoryError(f"Slack did not tell me who you are ({why}).") from error
-    except (SlackClientError, OSError, TimeoutError, ValueError) as error:
+    except Exception as error:
+        # Whatever went wrong between Slack and here, nobody is let through.
         raise DirectoryError(f"Slack did not tell me who you are ({type(error).__name__}).") from error
 
 
@@ -143,13 +148,12 @@ def _users(found: dict[str, Any]) -> frozenset[str]:
     return frozenset(user for user in users if isinstance(user, str)) if isinstance(users, list) else frozenset()
 
 
+def _elsewhere(channel: str | None) -> Place | None:
+    return Place(id=channel) if channel else None
+
+
 def _place(channel: str, found: dict[str, Any]) -> Place:
     place = found.get("channel")
     if not isinstance(place, dict):
         raise DirectoryError("Slack gave no usable answer about this channel.")
-    return Place(
-        id=channel,
-        external=bool(place.get("is_ext_shared") or place.get("is_pending_ext_shared")),
-        member=place.get("is_member") is not False,
-        archived=bool(place.get("is_archived")),
-    )
+    return Place(id=channel, external=bool(place.get("is_ext_shared") or place.get("is_pending_ext_shared")))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final
 
 import structlog
@@ -13,13 +14,15 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 
 from bot.domain.cancellation import OPEN, State
 from bot.domain.errors import LedgerError
+from bot.domain.events import Kind
 from bot.engine.keeper import Halt
+from bot.ledger.leases import Lease
 from bot.ledger.ledger import Ledger
 from bot.ledger.outbox import CardRow
 from bot.slack.answers import Answers, payload
 from bot.slack.pace import UPDATE, Pace, posting
 from bot.slack.people import SlackDirectory
-from bot.slack.views import Message, audit_line, card, reply
+from bot.slack.views import AUDITED, Message, audit_line, card, reply
 
 AUDIT: Final = "audit"
 IDLE: Final = 0.5
@@ -30,6 +33,8 @@ UNPOSTABLE: Final = frozenset(
     {"channel_not_found", "not_in_channel", "is_archived", "restricted_action", "no_permission", "ekm_access_denied"}
 )
 """Slack's words for a channel that the bot cannot post in."""
+BROKEN: Final = frozenset({"fatal_error", "internal_error", "request_timeout", "service_unavailable"})
+"""Slack's words for its own failures; "some aspect of the operation" may have succeeded, its documentation says."""
 UNEDITABLE: Final = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "is_inactive"})
 """Slack's words for a message that cannot be edited any more: a new one takes its place."""
 
@@ -59,6 +64,7 @@ class Publisher:
         self._directory = directory
         self._answers = answers
         self._audit_channel = audit_channel
+        self._audit_sink = f"{AUDIT}:{audit_channel}"
         self._owner = owner
         self._halt = halt
         self._now = now
@@ -71,11 +77,9 @@ class Publisher:
         self._thread = threading.Thread(target=self._publish, name="publisher")
 
     def start(self) -> None:
-        """Start publishing. The audit channel starts at the present head: an old ledger is not told again."""
-        if self._ledger.outbox.cursor(AUDIT) is None:
-            self._ledger.outbox.advance(AUDIT, self._ledger.head())
-        self._seen = self._ledger.head()
-        self._pending = set(self._ledger.outbox.behind())
+        """Start publishing. A new audit channel starts at the present head: an old ledger is not told again."""
+        if self._ledger.outbox.cursor(self._audit_sink) is None:
+            self._ledger.outbox.advance(self._audit_sink, self._ledger.head())
         self._ledger.listen(self._wake.set)
         self._thread.start()
 
@@ -98,7 +102,7 @@ class Publisher:
 
     def _round(self) -> None:
         try:
-            if self._ledger.leases.take("publisher", self._owner) is None:
+            if not self._hold():
                 return
             events = self._ledger.events(after=self._seen)
             self._pending |= {event.cancellation for event in events if event.cancellation is not None}
@@ -110,9 +114,17 @@ class Publisher:
                 self._tried(AUDIT, self._audit)
         except LedgerError as error:
             log.warning("ledger_failed", error=str(error))
-        except Exception:
-            # A card that cannot be drawn must not silence all the others for good.
-            log.exception("publisher_failed")
+
+    def _hold(self) -> bool:
+        """Hold the publisher's lease; whoever has just got it looks at everything that may be behind."""
+        lease = Lease("publisher", self._owner)
+        if self._ledger.leases.holds(lease):
+            return True
+        if self._ledger.leases.take(lease.name, lease.owner) is None:
+            return False
+        self._seen = self._ledger.head()
+        self._pending = set(self._ledger.outbox.behind())
+        return True
 
     # --- trying, and trying again ------------------------------------------------------------------------------
 
@@ -127,7 +139,9 @@ class Publisher:
         try:
             pause = work()
             self._failures.pop(key, None)
-        except (SlackClientError, OSError) as error:
+        except LedgerError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one card that cannot be told must not silence the others
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             pause = PAUSES[min(failures, len(PAUSES)) - 1]
             log.warning("publishing_failed", what=key, error=_reason(error), again_in=pause)
@@ -146,11 +160,15 @@ class Publisher:
         row = self._ledger.outbox.card(cancellation) or CardRow(cancellation=cancellation, channel=state.channel)
         if row.ts is None:
             pause = self._post_card(state, row)
-        elif row.shown < state.event:
+        elif row.shown < state.event and self._changed(row):
             pause = self._edit_card(state, row)
         else:
             pause = 0.0
         return pause or self._tell_thread(cancellation)
+
+    def _changed(self, row: CardRow) -> bool:
+        """Tell whether anything happened that the card shows: strangers must not use up Slack's edits by pressing."""
+        return any(event.kind != Kind.REFUSED for event in self._ledger.story(row.cancellation, after=row.shown))
 
     def _post_card(self, state: State, row: CardRow) -> float:
         pause = self._pace.wait_for(posting(row.channel))
@@ -161,7 +179,8 @@ class Publisher:
         try:
             ts = self._post(row.channel, card(state, reposted=row.attempted > 0))
         except SlackApiError as error:
-            self._ledger.outbox.keep(row)
+            if not _maybe_posted(error):
+                self._ledger.outbox.keep(row)
             return self._unposted(state, row, error)
         self._ledger.outbox.keep(replace(row, ts=ts, attempted=row.attempted + 1, shown=state.event))
         return 0.0
@@ -199,13 +218,17 @@ class Publisher:
         row, state = self._ledger.outbox.card(cancellation), self._ledger.state(cancellation)
         if row is None or row.ts is None or state is None:
             return 0.0
-        for event in self._ledger.story(cancellation, after=row.told):
+        events = self._ledger.story(cancellation, after=row.told)
+        for event in events:
             message = reply(event, state)
-            if message is not None:
-                pause = self._reply(row, message)
-                if pause:
-                    return pause
+            if message is None:
+                continue
+            pause = self._reply(row, message)
+            if pause:
+                return pause
             self._ledger.outbox.told(cancellation, event.id)
+        if events:
+            self._ledger.outbox.told(cancellation, events[-1].id)
         return 0.0
 
     def _reply(self, row: CardRow, message: Message) -> float:
@@ -225,26 +248,46 @@ class Publisher:
 
     def _audit(self) -> float:
         channel = self._audit_channel or ""
-        for event in self._ledger.events(after=self._ledger.outbox.cursor(AUDIT) or 0):
+        events = self._ledger.events(after=self._ledger.outbox.cursor(self._audit_sink) or 0)
+        for event in events:
+            if event.kind not in AUDITED:
+                continue
             state = self._ledger.state(event.cancellation) if event.cancellation is not None else None
             line = audit_line(event, state, self._directory.name(event.actor))
             if line is not None:
-                pause = self._pace.wait_for(posting(channel))
+                pause = self._audit_one(channel, line)
                 if pause:
                     return pause
-                try:
-                    self._post(channel, Message(text=line))
-                except SlackApiError as error:
-                    if self._pace.heed(posting(channel), error):
-                        return PAUSES[0]
-                    raise
-            self._ledger.outbox.advance(AUDIT, event.id)
+            self._ledger.outbox.advance(self._audit_sink, event.id)
+        if events:
+            self._ledger.outbox.advance(self._audit_sink, events[-1].id)
+        return 0.0
+
+    def _audit_one(self, channel: str, line: str) -> float:
+        pause = self._pace.wait_for(posting(channel))
+        if pause:
+            return pause
+        try:
+            self._post(channel, Message(text=line))
+        except SlackApiError as error:
+            if self._pace.heed(posting(channel), error):
+                return PAUSES[0]
+            raise
         return 0.0
 
     def _post(self, channel: str, message: Message, *, thread: str | None = None) -> str:
         place: dict[str, Any] = {"thread_ts": thread, "reply_broadcast": message.broadcast} if thread else {}
         posted = self._client.chat_postMessage(channel=channel, **place, **payload(message))
-        return str(posted.get("ts"))
+        ts = posted.get("ts")
+        if not isinstance(ts, str):
+            raise SlackClientError("Slack named no ts for the message")
+        return ts
+
+
+def _maybe_posted(error: SlackApiError) -> bool:
+    """Tell whether Slack broke down over a post, instead of refusing it: the message may be there all the same."""
+    status = getattr(error.response, "status_code", HTTPStatus.INTERNAL_SERVER_ERROR)
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or _reason(error) in BROKEN
 
 
 def _reason(error: BaseException) -> str:

@@ -5,17 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from bot.domain.call import Outcome
 from bot.domain.cancellation import OPEN, Phase, Run, State
 from bot.domain.events import Event, Kind
 from bot.domain.order import CancelDevices, CancelJob
-from bot.domain.plan import Plan, Preview
+from bot.domain.plan import Plan
 from bot.domain.wording import counts_line, job_line, now_at_most, number, seconds, tasks
-from bot.slack.escape import code, cut, mention, plain, safe
+from bot.slack.escape import code, mention, plain, safe, trim
 
 FIELD: Final = 2000
 """Characters of a section's field (Block Kit)."""
 TEXT: Final = 3900
 """Characters of a message's text; chat.update refuses more than 4,000."""
+HISTORY: Final = 20
+"""Events shown of a cancellation's history."""
 DIGITS: Final = 12
 """How many digits of a digest are shown."""
 
@@ -50,13 +53,12 @@ def card(state: State, *, buttons: bool = True, reposted: bool = False) -> Messa
     pressed = _buttons(state) if buttons else []
     if pressed:
         blocks.append({"type": "actions", "block_id": f"answer-{state.id}-{state.event}", "elements": pressed})
-    return Message(text=cut(_sentence(state), TEXT), blocks=tuple(blocks))
+    return Message(text=trim(_sentence(state), TEXT), blocks=tuple(blocks))
 
 
 def _headline(state: State) -> str:
-    verb = "wants to cancel" if state.phase in OPEN - {Phase.RUNNING} else "cancel ordered by"
     target = f"*{safe(_target(state), 500)}* on *{safe(state.account, 100)}*"
-    if verb == "wants to cancel":
+    if state.phase in OPEN - {Phase.RUNNING}:
         return f"{mention(state.requester)} wants to cancel {target}"
     return f"Cancel of {target}, asked for by {mention(state.requester)}"
 
@@ -127,13 +129,19 @@ def _failure(call: int, state: State) -> str:
     attempt = state.run.attempts[call] if state.run else None
     if attempt is None:
         return ""
-    outcome = attempt.outcome.value if attempt.outcome else "out"
+    # Not the outcomes' own words: one of them is a state word, and only the present state stands on the card.
+    outcome = "no usable answer" if attempt.outcome is Outcome.UNKNOWN else "not taken"
     said = safe(f"{attempt.code} {attempt.message}".strip(), 300)
-    return f"Call {call}, attempt {attempt.number}, outcome {outcome}: {said}"
+    return f"Call {call}, attempt {attempt.number}, {outcome}: {said}"
 
 
 def _notes(state: State) -> list[str]:
     notes = []
+    run, plan = state.run, state.plan
+    if run is not None and plan is not None and plan.at_most is not None and (run.confirmed or 0) > plan.at_most:
+        notes.append(
+            "More tasks of this job were seen cancelled than this could hit: somebody else cancels on it, too."
+        )
     if state.phase in OPEN and isinstance(state.order, CancelJob):
         notes.append("Hits whatever is in these statuses when it starts; the devices are not listed beforehand.")
         if state.preview is not None and state.preview.job.dynamic:
@@ -226,7 +234,7 @@ def _ended_reply(event: Event, state: State) -> Message:
 def _stopped_reply(event: Event, state: State) -> Message | None:
     if event.actor == state.requester:
         return None
-    return Message(text=f"{mention(state.requester)} {mention(event.actor)} is stopping #{state.id}.")
+    return Message(text=f"{mention(state.requester)} #{state.id} is being ended early; the card says by whom.")
 
 
 def _finished_reply(event: Event, state: State) -> Message:
@@ -277,6 +285,12 @@ def audit_line(event: Event, state: State | None, name: str) -> str | None:
     return f"{number_}{said} · {who}{place} · event {event.id} {event.digest[:DIGITS]}"
 
 
+AUDITED: Final = frozenset(
+    {Kind.REFUSED, Kind.CONFIRMED, Kind.FINISHED, Kind.WITHDRAWN, Kind.EXPIRED, Kind.STOPPED, Kind.VOIDED}
+)
+"""The kinds of events that the audit channel is told."""
+
+
 def _audited(event: Event, state: State | None) -> str | None:
     body = event.body
     if event.kind == Kind.VOIDED and (state is None or state.plan is None):
@@ -290,8 +304,7 @@ def _audited(event: Event, state: State | None) -> str | None:
     if event.kind == Kind.FINISHED:
         figures = ", ".join(f"{name} {number(body.get(name))}" for name in ("asked", "accepted", "confirmed", "left"))
         return f"{safe(body['result'].lower(), 40)}: {figures}{reason}"
-    plainly = {Kind.WITHDRAWN, Kind.EXPIRED, Kind.STOPPED, Kind.VOIDED}
-    return f"{event.kind}{reason}" if event.kind in plainly else None
+    return f"{event.kind}{reason}" if event.kind in AUDITED else None
 
 
 # --- lists -------------------------------------------------------------------------------------------------------
@@ -310,17 +323,19 @@ def listing(title: str, states: list[State]) -> Message:
     """Return a list of cancellations for an ephemeral answer."""
     if not states:
         return Message(text=f"{title}: none.")
-    return Message(text=cut("\n".join([f"{title}:", *(line(state) for state in states)]), TEXT))
+    return Message(text=trim("\n".join([f"{title}:", *(line(state) for state in states)]), TEXT))
+
+
+def history(events: list[Event]) -> str:
+    """Return the latest events of a cancellation, one a line: when, what, who."""
+    shown = [f"{_when(event.at)} {event.kind.replace('_', ' ')} · {mention(event.actor)}" for event in events]
+    left_out = [f"… {len(events) - HISTORY} earlier"] if len(events) > HISTORY else []
+    return "\n".join(["*History*", *left_out, *shown[-HISTORY:]])
 
 
 def said(text: str) -> Message:
     """Return plain text of the bot's own, or of people and clouds, as a message."""
-    return Message(text=safe(text, TEXT))
-
-
-def preview_of(preview: Preview) -> str:
-    """Return a preview's job and counts on one line."""
-    return f"{job_line(preview)}: {counts_line(preview)}"
+    return Message(text=trim(safe(text, TEXT), TEXT))
 
 
 def _section(text: str) -> dict[str, Any]:
@@ -328,8 +343,8 @@ def _section(text: str) -> dict[str, Any]:
 
 
 def _mrkdwn(text: str, most: int) -> dict[str, Any]:
-    # Every part was cut before it was escaped; the sum stays far below `most`.
-    return {"type": "mrkdwn", "text": text[:most], "verbatim": True}
+    # Every part was cut before it was escaped; only parts full of what is escaped come to more than `most`.
+    return {"type": "mrkdwn", "text": trim(text, most), "verbatim": True}
 
 
 def _plain_text(text: str, most: int) -> dict[str, Any]:

@@ -188,7 +188,7 @@ class Bot:
             rooms, intake=self._intake, keeper=self._keeper, answers=self._answers, client=self._client, halt=halt
         )
         actions = Actions(self._ledger, self._intake, self._keeper, self._answers, halt)
-        return SlackApp(self._client, self._app_token, commands, actions, timer=time.monotonic)
+        return SlackApp(self._client, self._app_token, commands, actions, timer=time.monotonic, halt=halt)
 
     def _until_slack_answers(self, ask: Callable[[], Answer]) -> Answer:
         """Ask Slack until it answers; only a refused token is final."""

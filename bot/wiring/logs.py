@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from bot.domain.secret import HIDDEN, Secret
+from bot.domain.secret import Secret, hide
 
 
 def set_up(*, secrets: tuple[Secret, ...], verbose: bool) -> None:
@@ -31,17 +31,12 @@ def set_up(*, secrets: tuple[Secret, ...], verbose: bool) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
     )
+    # It warns of broken answers with the whole URL, which carries the signature.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     logging.getLogger("bot").setLevel(logging.DEBUG if verbose else logging.INFO)
 
 
 def _redacting(secrets: tuple[Secret, ...]) -> Callable[[Any, str, dict[str, Any]], dict[str, Any]]:
-    values = [secret.reveal() for secret in secrets]
-
-    def clean(value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        for secret in values:
-            value = value.replace(secret, HIDDEN)
-        return value
-
-    return lambda _logger, _method, event: {name: clean(value) for name, value in event.items()}
+    return lambda _logger, _method, event: {
+        name: hide(value, secrets) if isinstance(value, str) else value for name, value in event.items()
+    }

@@ -100,10 +100,15 @@ class Faults:
             self._waiting.append(_Waiting(fault=fault, times=times))
         return fault
 
-    def clear(self) -> None:
-        """Let everything work again."""
+    def clear(self, kind: str | None = None) -> None:
+        """Let everything work again, or only what `kind` breaks."""
         with self._lock:
-            self._waiting.clear()
+            self._waiting = [waiting for waiting in self._waiting if kind not in {None, waiting.fault.kind}]
+
+    def waiting(self) -> list[tuple[Fault, int | None]]:
+        """Return the faults to come, each with how many calls it will still break (`None`: all)."""
+        with self._lock:
+            return [(waiting.fault, waiting.times) for waiting in self._waiting]
 
     def take(self, action: str) -> Trouble:
         """Return what a call of `action` meets, and use it up: all conditions, and the mishap added first."""

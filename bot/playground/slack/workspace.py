@@ -92,6 +92,12 @@ class Workspace:
                 self.revision += 1
                 self._changed.notify_all()
 
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Hold everything still while it is read."""
+        with self._changed:
+            yield
+
     def wait_for(self, predicate: Callable[[], T], timeout: float = 5.0) -> T:
         """Return what `predicate` gives once it is true; it is asked again at every change.
 
@@ -153,6 +159,11 @@ class Workspace:
     def dms(self, user: str) -> tuple[Message, ...]:
         """Return the messages between a person and the bot."""
         return tuple(m for m in self._visible() if m.channel == "D" + user[1:] and not m.only_for)
+
+    def seen_by(self, user: str) -> tuple[Message, ...]:
+        """Return everything that this person's client shows, oldest first: in their channels, and theirs alone."""
+        places = {channel.id for channel in self.channels.values() if user in channel.members}
+        return tuple(m for m in self._visible() if m.channel in places and m.only_for in (None, user))
 
     def notifications(self, user: str) -> tuple[Ring, ...]:
         """Return what rang this person's phone: new messages for them, never edits."""

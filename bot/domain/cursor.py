@@ -6,10 +6,10 @@ from bot.domain.words import Kind, Word, split
 
 
 class MisfitError(Exception):
-    """A word does not fit here; `Reading` knows which, and what would have fitted."""
+    """A word does not fit here; `Cursor` knows which, and what would have fitted."""
 
 
-class Reading:
+class Cursor:
     """Typed words being read, part by part and form by form.
 
     Of all the attempts that failed, the one that came furthest knows best what the person meant: it names the wrong
