@@ -7,7 +7,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test lint format readme lock clean FORCE
+.PHONY: help demo test lint format readme pictures lock clean FORCE
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,7 +19,7 @@ STALE := $(shell { [ ! -e $(VENV)/.place ] || [ "$$(cat $(VENV)/.place)" = "$$(p
 	&& $(BIN)/python -c 'import pip' 2>/dev/null || echo stale)
 
 help: ## say what can be made
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1 \2/p' Makefile | while read -r door does; do printf '  make %-7s %s\n' "$$door" "$$does"; done
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1 \2/p' Makefile | while read -r door does; do printf '  make %-8s %s\n' "$$door" "$$does"; done
 
 demo: $(VENV)/.runtime ## show the bot at work: a local Slack and simulated clouds, nothing to set up
 	@echo "==> ota-bot demo $(ARGS)"
@@ -42,6 +42,9 @@ format: $(VENV)/.test ## put the code into the house's format
 
 readme: $(VENV)/.test ## write the README's help texts and command table anew from the code
 	$(BIN)/python -m tests.house.readme
+
+pictures: $(VENV)/.test ## take the pictures in docs/pictures anew, with the machine's Chromium or Chrome
+	$(BIN)/python -m tests.browser.pictures
 
 lock: $(VENV)/.place ## pin the dependencies of pyproject.toml, with hashes (UPGRADE=1 for the newest)
 	@command -v uv >/dev/null || [ -x $(BIN)/uv ] || { echo "==> Installing uv, which resolves"; $(PIP) install --quiet uv; }

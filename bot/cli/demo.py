@@ -2,6 +2,7 @@
 
 import argparse
 import signal
+import sys
 import threading
 from contextlib import suppress
 from types import FrameType
@@ -14,9 +15,14 @@ from bot.wiring.logs import set_up
 def demo(given: argparse.Namespace) -> int:
     """Play the tour as a transcript of what each person sees, then serve the same local Slack as a page."""
     set_up(secrets=(), verbose=given.verbose)
+    try:
+        world = World(port=given.port)
+    except (OSError, OverflowError) as error:
+        print(f"Port {given.port} cannot be used: {error}", file=sys.stderr)
+        return 1
     for signal_ in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_, _leave)
-    with suppress(KeyboardInterrupt), World(port=given.port) as world:
+    with suppress(KeyboardInterrupt), world:
         play(world)
         if not given.tour:
             world.another()

@@ -325,8 +325,8 @@ def _result(state: State, run: Run) -> Phase:
         return Phase.DONE
     if state.stopped_by is not None:
         return Phase.STOPPED
-    # Of a call whose outcome is unknown nobody can say that it was not taken.
-    unknown = any(attempt.outcome is Outcome.UNKNOWN for attempt in run.attempts.values())
+    # Of a call whose outcome is unknown nobody can say that it was not taken, unless a look saw nothing cancelled.
+    unknown = run.confirmed != 0 and any(attempt.outcome is Outcome.UNKNOWN for attempt in run.attempts.values())
     return Phase.PARTLY_DONE if run.done or unknown else Phase.FAILED
 
 

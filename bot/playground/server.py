@@ -26,6 +26,8 @@ class Server:
             lifespan="off",
             timeout_graceful_shutdown=1,
             ws="websockets-sansio",
+            # As Slack does, only oftener: a client that is told to close sits in a read until something comes.
+            ws_ping_interval=0.5,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name=f"playground-{self.port}", daemon=True)

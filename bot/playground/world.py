@@ -46,7 +46,7 @@ audit_channel = "C0AUDIT"
 api_url = "{slack}"
 
 [approval]
-window = "30s"  # what one person ran alone is soon forgotten here, so that one can go on trying
+window = "1s"  # what one person ran alone is soon forgotten here, so that one can go on trying
 
 [accounts.pumps]
 cloud = "aliyun"
@@ -83,7 +83,7 @@ SMALL: Final = Ready(
 )
 DRAINING: Final = Ready(
     job="drNs4Vq0LmYtB7xWc2aE03",
-    note="drains while this page is open",
+    note="drains live",
     name="valves to 3.0.1",
     version="3.0.1",
     firmware="T0Fv3o1sVaLvEs8k030100",
@@ -101,7 +101,7 @@ JOBS: Final = (
     ),
     Ready(
         job="dYn6Gp3XoJkUe1vRzA8bC4",
-        note="dynamic: devices keep joining",
+        note="dynamic batch",
         name="gateways to 2.7.0",
         version="2.7.0",
         firmware="T0Fg2a7tGaTeWy6h030100",

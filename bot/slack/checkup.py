@@ -101,10 +101,12 @@ class Checkup:
         approvers = self._people(account.approvers)
         if not account.requesters:
             problems.append(f"accounts.{account.name}.requesters: nobody may order")
-        if len(approvers) < account.approval.people:
+        # Whoever asks does not count: an approver who is the only requester approves nothing.
+        besides = max((len(approvers - {one}) for one in self._people(account.requesters)), default=len(approvers))
+        if besides < account.approval.people:
             problems.append(
                 f"accounts.{account.name}.approvers: {account.approval.people} are needed besides the requester and"
-                f" there are {len(approvers)}, so nothing above {account.approval.above} devices can be approved"
+                f" there are {besides}, so nothing above {account.approval.above} devices can be approved"
             )
         return problems
 

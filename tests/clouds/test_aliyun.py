@@ -464,6 +464,15 @@ class TestUnknownSizes:
 
         assert ({None}, None) == ({reading.counts[status] for status in list(Status)[1:]}, reading.canceled)
 
+    @pytest.mark.parametrize(("last", "expected"), [(7, None), (8, 7)])
+    def test_same_totals_without_rows(self, connect: Connect, last: int, expected: int | None) -> None:
+        """The same total for all five statuses is enough to doubt the filter; one that differs lifts the doubt."""
+        pages = [{"Success": True, "Total": total, "Data": {}} for total in (7, 7, 7, 7, last)]
+        with Peer(says({"Success": True, "Data": {}}, *pages)) as peer:
+            reading = connect(account(peer.url)).preview(JOB).reading
+
+        assert expected == reading.size(frozenset({Status.QUEUED}))
+
     def test_all_empty(self, cloud: AliyunCloud, simulated: SimulatedCloud) -> None:
         """A job without tasks has the same total everywhere, and that is a known nothing."""
         simulated.fleet.add_job("empty")

@@ -17,6 +17,7 @@ from tests.house.tree import ROOT, Source, sources
 
 SCOPES: Final[dict[str, set[str]]] = {
     "api.test": set(),
+    "apps.connections.open": set(),  # asked with the app-level token, which has connections:write
     "auth.test": set(),
     "chat.delete": {"chat:write"},
     "chat.getPermalink": set(),

@@ -36,7 +36,8 @@ HEADERS: Final = {
 class Page:
     """The page's routes, for `LocalSlack(extra_routes=…)`; `slack` is asked for once requests come.
 
-    `cast` says of each person whom one may act as what they may do; `shortcuts` are labels by callback_id.
+    `cast` says of each person whom one may act as what they may do. `has_home` and `shortcuts` (labels by callback_id)
+    are the app's manifest: Slack tells a bot of an opened Home tab only if it has one.
     """
 
     def __init__(
@@ -45,11 +46,13 @@ class Page:
         slack: Callable[[], LocalSlack],
         panel: Panel,
         cast: Mapping[str, str],
+        has_home: bool = False,
         shortcuts: Mapping[str, str] | None = None,
     ) -> None:
         self._slack = slack
         self._panel = panel
         self._cast = cast
+        self._has_home = has_home
         self._shortcuts = shortcuts or {}
         self._closed = False
 
@@ -106,6 +109,7 @@ class Page:
                 "messages": [_message(message) for message in slack.seen_by(user)],
                 "views": [_view(view) for view in slack.views(user)],
                 "home": _view(home) if home else None,
+                "has_home": self._has_home,
                 "command": COMMAND,
                 "hints": [{"usage": usage(form), "does": form.summary} for form in FORMS],
                 "shortcuts": dict(self._shortcuts),

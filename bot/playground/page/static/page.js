@@ -287,12 +287,18 @@ function go(change) {
 /** Be who and where the address says. */
 function arrive() {
   const [who, place = "", thread = ""] = location.hash.slice(1).split("/");
-  const other = !stream || (who && who !== here.who);
+  const other = !stream || (who && who !== here.who), before = here.thread;
   Object.assign(here, { who: who || here.who, place, thread });
   document.body.dataset.show = "main";
-  if (other) connect();
-  else draw();
-  if (place === "home") act({ do: "home" });
+  if (other) return connect();
+  draw();
+  if (thread && !before) $("replies").focus();
+  if (before && !thread) document.querySelector(`[data-key="${place}-${before}"] .replies`)?.focus();
+  openHome();
+}
+
+function openHome() {
+  if (here.place === "home" && seen?.has_home) act({ do: "home" });
 }
 
 function connect() {
@@ -302,9 +308,11 @@ function connect() {
   stream.addEventListener("slack", (event) => {
     const before = seen;
     seen = JSON.parse(event.data);
-    Object.assign(here, { who: seen.as, place: here.place || seen.places[0].id });
+    const mine = [...seen.places.map((one) => one.id), "home"];
+    Object.assign(here, { who: seen.as, place: mine.includes(here.place) ? here.place : mine[0] });
     draw();
     if (before) announce(before);
+    else openHome();
   });
   stream.addEventListener("cloud", (event) => { cloud = JSON.parse(event.data); drawCloud(); drawTry(); });
   stream.onopen = () => trouble("");
@@ -321,6 +329,7 @@ function draw() {
   drawThread();
   drawView();
   drawTry();
+  drawShortcuts();
 }
 
 const newest = (messages) => messages.reduce((last, one) => (one.ts > last ? one.ts : last), "");
@@ -517,6 +526,14 @@ async function send() {
   if (answer.problem && !$("text").value) write(words);
 }
 
+function drawShortcuts() {
+  keep($("shortcuts"), Object.entries(seen.shortcuts), {
+    key: ([id]) => id,
+    make: ([id, label]) => el("button", { type: "button", class: "small", onclick: () => act({ do: "shortcut", shortcut: id }) }, label),
+    draw: () => {},
+  });
+}
+
 function drawTry() {
   const job = cloud?.jobs.findLast((one) => one.note === "small" && one.counts.QUEUED);
   $("try").hidden = !seen || !job || typed.length > 0;
@@ -556,7 +573,7 @@ function drawCloud() {
     key: (job) => job.id,
     make: (job) => el("li", {}, el("p", {}, el("b", {}, job.name), " ", el("span", { class: "note" }, job.note)),
       el("p", { class: "ids" }, el("button", { type: "button", class: "small", onclick: () => insert(job.id), "aria-label": `Write ${job.id} into the composer` }, el("code", {}, job.id)),
-        el("button", { type: "button", class: "small", onclick: () => navigator.clipboard.writeText(job.id), "aria-label": `Copy ${job.id}` }, "Copy")),
+        el("button", { type: "button", class: "small", onclick: copy(job.id), "aria-label": `Copy ${job.id}` }, "Copy")),
       el("div", { class: "bar", role: "img" }), el("ul", { class: "legend" })),
     draw: (node, job) => {
       const counts = Object.entries(STATUSES).filter(([status]) => job.counts[status]).map(([status, word]) => [status, word, job.counts[status]]);
@@ -590,6 +607,12 @@ function drawCloud() {
     if (range && range !== document.activeElement) range.value = dial?.[0] ?? 0;
   });
 }
+
+const copy = (words) => async ({ currentTarget: button }) => {
+  const done = await navigator.clipboard?.writeText(words).then(() => true, () => false);
+  button.textContent = done ? "Copied" : "Not allowed";
+  setTimeout(() => { button.textContent = "Copy"; }, 1500);
+};
 
 const strip = () => el("svg:svg", { viewBox: "0 0 200 14", "aria-hidden": "true" });
 

@@ -1,0 +1,171 @@
+"""Takes the pictures in docs/pictures from the page, through the machine's browser; run as a program: `make pictures`.
+
+The cards are drawn from states that were folded from decisions; everything else happens before the camera.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from io import BytesIO
+from typing import Final
+
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
+
+from bot.domain.cancellation import Phase, State
+from bot.domain.decisions import Decision
+from bot.domain.order import CancelJob
+from bot.domain.plan import Job
+from bot.playground.slack.workspace import BOT_USER
+from bot.playground.world import JOB, LEA, OPS, SMALL, World
+from bot.slack.views import card
+from tests import builders as made
+from tests.browser.machine import ARGUMENTS, INSTALL, found
+from tests.house.tree import ROOT
+
+FOLDER: Final = ROOT / "docs" / "pictures"
+LARGEST: Final = 150_000
+"""Bytes of one picture: they are in every clone."""
+COLOURS: Final = 160
+ORDER: Final = CancelJob(job=JOB, statuses=made.ORDER.statuses, reason="1.4.2 bricks pumps")
+TYPED: Final = f"/ota-cancel job {JOB} queued,notified because 1.4.2 bricks pumps"
+SPECIAL: Final[Mapping[str, tuple[Decision, ...]]] = {
+    "running-stopping": (*made.RUNNING, made.send(), made.stop()),
+    "voided": (*made.APPROVED, made.void("it would hit 73 devices, more than the 59 that were confirmed")),
+}
+"""States that the phase alone does not make, or not the one worth showing."""
+
+
+def states() -> Iterator[tuple[str, State]]:
+    """Yield a state for each phase that has a card, and its name."""
+    for phase in Phase:
+        name = phase.value.lower().replace(" ", "-")
+        if phase not in {Phase.CHECKING, Phase.REFUSED} and name not in SPECIAL:
+            yield name, made.life_in(phase).state
+    for name, decisions in SPECIAL.items():
+        yield name, made.Life().after(*decisions).state
+
+
+def dressed(state: State) -> State:
+    """Return the state as one of the playground's own job."""
+    job = Job(id=JOB, name=SMALL.name, status="IN_PROGRESS", version=SMALL.version)
+    plan = state.plan and replace(state.plan, job=JOB)
+    stopped_by = state.stopped_by and LEA
+    preview = state.preview and replace(state.preview, job=job)
+    return replace(state, order=ORDER, account="pumps", plan=plan, preview=preview, stopped_by=stopped_by)
+
+
+def keep(name: str, shown: Page | Locator) -> None:
+    """Take the picture `name` of what is shown."""
+    path = FOLDER / f"{name}.png"
+    taken = Image.open(BytesIO(shown.screenshot(animations="disabled"))).convert("RGB")
+    # A page has few colours: a palette of them is a third of the size, and nobody sees the difference.
+    taken.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    size = path.stat().st_size
+    sys.stdout.write(f"{path.relative_to(ROOT)}  {size // 1000} kB{'  TOO LARGE' if size > LARGEST else ''}\n")
+
+
+@contextmanager
+def tab(browser: Browser, address: str, *, width: int, height: int, scale: float = 1.5) -> Iterator[Page]:
+    """Open the page in a window of that size, in one place and language for everybody."""
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        device_scale_factor=scale,
+        locale="en-GB",
+        timezone_id="UTC",
+        reduced_motion="reduce",
+    )
+    page = context.new_page()
+    page.goto(address)
+    page.locator("#jobs li").first.wait_for(state="attached")
+    yield page
+    context.close()
+
+
+def cards(browser: Browser) -> None:
+    """Take a picture of the card in every state."""
+    with World() as world:
+        slack = world.stage.slack
+        with tab(browser, slack.url, width=1200, height=1600, scale=2) as page:
+            for name, state in states():
+                message = card(dressed(state))
+                slack.post(channel=OPS, user=BOT_USER, text=message.text, blocks=message.blocks)
+                shown = page.locator("#messages .message").last
+                shown.get_by_role("heading", name=state.phase.value).wait_for()
+                keep(f"card-{name}", shown)
+
+
+def views(browser: Browser) -> None:
+    """Take a picture of each view while the main job is done."""
+    with World() as world:
+        slack = world.stage.slack
+        with tab(browser, slack.url, width=1240, height=780) as page:
+            order(page, "queued,notified")
+            page.locator("#messages h3").wait_for()
+            settle(page)
+            keep("channel", page)
+            page.get_by_role("button", name="Cancel 52 upgrades").click()
+            keep("confirm", page.get_by_role("dialog"))
+            page.get_by_role("button", name="Go back").click()
+            refused(page)
+            page.get_by_text("on call: may order").click()
+            page.locator("#messages .only", has_text="Refused").wait_for(state="detached")
+            page.get_by_role("button", name="Cancel 52 upgrades").click()
+            page.get_by_role("button", name="Cancel them").click()
+            page.get_by_role("button", name="1 reply").click()
+            settle(page)
+            keep("thread", page)
+            page.get_by_role("button", name="Close the thread").click()
+            page.set_viewport_size({"width": 1240, "height": 1400})
+            settle(page)
+            keep("cloud", page.locator("#cloud"))
+            order(page, "queud,notified")
+            page.locator("#messages .only", has_text="does not fit there").wait_for()
+            keep("usage-error", page.locator("#messages .message").last)
+            page.set_viewport_size({"width": 1240, "height": 440})
+            page.get_by_role("link", name="# ota-audit").click()
+            page.locator("#messages .message", has_text="done:").wait_for()
+            keep("audit", page.locator("main"))
+        with tab(browser, f"{slack.url}/#{LEA}/{OPS}", width=390, height=844) as page:
+            page.get_by_role("heading", name="Done").wait_for()
+            keep("phone", page)
+
+
+def order(page: Page, statuses: str) -> None:
+    """Type the order."""
+    page.locator("#text").fill(TYPED.replace("queued,notified", statuses))
+    page.keyboard.press("Enter")
+
+
+def refused(page: Page) -> None:
+    """Let Ben press Ann's button, and take a picture of what he is told."""
+    page.get_by_text("in the channel only").click()
+    page.get_by_role("button", name="Cancel 52 upgrades").click()
+    page.get_by_role("button", name="Cancel them").click()
+    page.locator("#messages .only", has_text="Refused").wait_for()
+    keep("refusal", page.locator("#messages .only").last)
+
+
+def settle(page: Page) -> None:
+    """Wait until what was just said is no longer on the move."""
+    page.wait_for_timeout(400)
+
+
+def main() -> int:
+    """Take all pictures."""
+    executable = found()
+    if executable is None:
+        sys.stderr.write(f"There is no Chromium or Chrome here; {INSTALL}\n")
+        return 1
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        cards(browser)
+        views(browser)
+        browser.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

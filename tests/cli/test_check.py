@@ -1,0 +1,165 @@
+"""`ota-bot check` against a local Slack and a simulated cloud: every problem at once, or none."""
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bot.playground.world import ANN, AUDIT, BEN, LEA, OPS
+from tests.journeys.stage import COMMAND, PATIENCE, SECRETS, Scene
+
+SIDE = "C0SIDE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What the command said and how it ended."""
+
+    code: int
+    out: list[str]
+    problems: list[str]
+
+
+def checked(scene: Scene, secrets: Mapping[str, str] = SECRETS) -> Checked:
+    """Run the command as an operator does."""
+    done = subprocess.run(
+        [COMMAND, "check", "--config", scene.config],
+        env={"PATH": os.environ.get("PATH", ""), **secrets},
+        cwd=scene.folder,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    problems = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    return Checked(code=done.returncode, out=done.stdout.splitlines(), problems=problems)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    with Scene(tmp_path) as scene:
+        scene.slack.add_channel(SIDE, "side", [ANN])
+        yield scene
+
+
+def test_nothing_wrong_is_said(scene: Scene) -> None:
+    """Without a problem it says so, who may run how much alone, and ends with 0; it makes no ledger."""
+    found = checked(scene)
+
+    assert 0 == found.code
+    assert [] == found.problems
+    assert (
+        "pumps (aliyun, in C0OPS, C0SIDE): S0ONCALL may cancel up to 100 alone; in-progress always needs approval"
+    ) == found.out[0]
+    assert "no problems" == found.out[-1]
+    assert not scene.database.exists()
+
+
+def test_every_problem_is_named_at_once(scene: Scene) -> None:
+    """Scopes, groups, channels, quorum and credentials are all wrong: each has its line, with its key and its cure."""
+    scene.slack.scopes -= {"chat:write"}
+    scene.slack.groups.pop("S0ONCALL")
+    scene.slack.add_group("S0LEADS", "leads", [LEA])
+    scene.slack.add_channel(OPS, "ota-ops", [ANN], bot_member=False)
+    scene.slack.add_channel(SIDE, "side", [ANN], is_ext_shared=True)
+    scene.slack.add_channel(AUDIT, "audit", [ANN], bot_member=False, is_private=True)
+    scene.config.write_text(scene.config.read_text().replace("[approval]", "[approval]\npeople = 2"))
+
+    found = checked(scene, {**SECRETS, "ALIYUN_KEY_SECRET": "wrong"})
+
+    said = "\n".join(found.problems)
+    assert 1 == found.code
+    for problem in (
+        "slack: the bot lacks the scopes chat:write; install it with manifest.yml",
+        "accounts.pumps.requesters: group S0ONCALL cannot be read (no_such_subteam)",
+        "accounts.pumps.channels: channel C0OPS does not have the bot in it; type /invite @ota-cancel there",
+        "accounts.pumps.channels: channel C0SIDE is shared with another organisation",
+        "audit_channel: channel C0AUDIT cannot be read (channel_not_found); is the bot in it?",
+        "accounts.pumps.approvers: 2 are needed besides the requester and there are 1",
+        "SignatureDoesNotMatch",
+    ):
+        assert problem in said
+    assert f"{len(found.problems)} problems" == found.out[-1]
+    assert 7 == len(found.problems)
+    assert [] == [name for name, value in SECRETS.items() if value in said]
+
+
+@pytest.mark.parametrize(
+    ("token", "sentence"),
+    [
+        ("SLACK_BOT_TOKEN", "slack.bot_token: Slack does not take the bot token (invalid_auth)"),
+        ("SLACK_APP_TOKEN", "slack.app_token: Slack does not take the app token (invalid_auth)"),
+    ],
+)
+def test_a_wrong_token_is_named(scene: Scene, token: str, sentence: str) -> None:
+    """A token that Slack does not take is named by its key; without a bot token nothing else is asked of Slack."""
+    found = checked(scene, {**SECRETS, token: f"{SECRETS[token][:5]}wrong"})
+
+    assert 1 == found.code
+    assert 1 == len(found.problems)
+    assert found.problems[0].startswith(sentence)
+
+
+def test_a_missing_secret_is_named(scene: Scene) -> None:
+    """Every secret that is not there is named with its key and variable, in one go."""
+    found = checked(scene, {})
+
+    said = "\n".join(found.problems)
+    assert 1 == found.code
+    assert [] == [name for name in SECRETS if name not in said]
+
+
+def test_an_empty_group_is_named(scene: Scene) -> None:
+    """A group in which nobody is can neither order nor approve."""
+    scene.slack.add_group("S0LEADS", "leads", [])
+
+    found = checked(scene)
+
+    assert 1 == found.code
+    assert [
+        "accounts.pumps.approvers: group S0LEADS is empty",
+        "accounts.pumps.approvers: 1 are needed besides the requester and there are 0,"
+        " so nothing above 100 devices can be approved",
+    ] == found.problems
+
+
+def test_a_requester_is_not_their_own_approver(scene: Scene) -> None:
+    """Where the only approver is the only requester, nothing that needs a second person can ever be approved."""
+    scene.slack.add_group("S0LEADS", "leads", [ANN])
+
+    found = checked(scene)
+
+    assert 1 == found.code
+    assert [
+        "accounts.pumps.approvers: 1 are needed besides the requester and there are 0,"
+        " so nothing above 100 devices can be approved"
+    ] == found.problems
+
+
+def test_one_of_two_may_be_the_others_approver(scene: Scene) -> None:
+    """An approver who may order, too, is one for everybody else."""
+    scene.slack.add_group("S0ONCALL", "oncall", [ANN, BEN])
+    scene.slack.add_group("S0LEADS", "leads", [ANN])
+
+    assert 0 == checked(scene).code
+
+
+def test_a_silent_cloud_is_named(scene: Scene) -> None:
+    """A cloud that gives no usable answer is named with its account and its endpoint."""
+    scene.cloud.faults.add("http_502_html", None, times=5)
+
+    found = checked(scene)
+
+    assert 1 == found.code
+    assert found.problems[0].startswith(f"accounts.pumps: {scene.cloud.url} gave no usable answer")
+
+
+def test_nobody_to_break_the_glass_is_a_warning(scene: Scene) -> None:
+    """That nobody may go on without approvers is said, and is no problem."""
+    found = checked(scene)
+
+    assert "warning: accounts.pumps: nobody may break glass when no approver answers" in found.out
+    assert 0 == found.code

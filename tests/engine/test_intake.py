@@ -1,0 +1,477 @@
+"""Orders, previews and presses: what people ask for, what they are told, and what is kept of it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Final
+
+import pytest
+
+from bot.domain.account import Account, Approval, Cloud
+from bot.domain.cancellation import Phase
+from bot.domain.decisions import Refusal
+from bot.domain.errors import CloudError, DirectoryError
+from bot.domain.order import CancelDevices, CancelJob, CancelStrategy
+from bot.domain.status import Status
+from bot.engine.intake import MOST_REFUSALS
+from bot.ledger.leases import LENGTH
+from tests.engine.stage import ANN, CANCEL, COUNTS, JOB, LEA, OPS, QUEUED_AND_NOTIFIED, Stage
+
+ORDER: Final = CancelJob(job=JOB, statuses=QUEUED_AND_NOTIFIED, reason="bad image")
+GUS: Final = "U0GUS"
+
+
+def order(stage: Stage, *, delivery: str | None = None, on: Account | None = None) -> tuple[int, bool]:
+    """Order and return the id, and whether it was there already."""
+    made = stage.one.intake.order(ANN, ORDER, on or stage.account, channel=OPS, via="slack", delivery=delivery)
+    return made.id, made.repeated
+
+
+def untouched(stage: Stage) -> bool:
+    """Tell whether the cloud was only looked at."""
+    return COUNTS == stage.counts and not stage.cancels
+
+
+class TestOrder:
+    def test_stored_before_anything_is_looked_at(self, stage: Stage) -> None:
+        """An order is stored without a word to the cloud or about the person."""
+        stage.people.silent = 1
+
+        assert (1, False) == order(stage)
+        assert (["requested"], []) == (stage.kinds(), stage.simulated.arrivals)
+        assert 1 == stage.people.silent
+
+    def test_same_delivery(self, stage: Stage) -> None:
+        """The same delivery again opens nothing, even from another process; another one does."""
+        first = order(stage, delivery="trigger.1")
+        two = stage.process("two").intake.order(
+            ANN, ORDER, stage.account, channel=OPS, via="slack", delivery="trigger.1"
+        )
+        other = order(stage, delivery="trigger.2")
+
+        assert ((1, False), (1, True), (2, False)) == (first, (two.id, two.repeated), other)
+
+    def test_without_a_delivery(self, stage: Stage) -> None:
+        """Orders that no delivery names, as at a terminal, are each a new one."""
+        assert [(1, False), (2, False)] == [order(stage), order(stage)]
+
+    def test_delivery_is_not_kept(self, stage: Stage) -> None:
+        """Of a delivery only a hash is kept."""
+        order(stage, delivery="trigger.secret")
+
+        assert b"trigger.secret" not in b"".join(path.read_bytes() for path in stage.path.parent.iterdir())
+
+    @pytest.mark.parametrize(
+        "wanted", [CancelDevices(names=("d",), job=JOB), CancelStrategy(job=JOB)], ids=["devices", "strategy"]
+    )
+    def test_not_yet(self, stage: Stage, wanted: CancelDevices | CancelStrategy) -> None:
+        """What cannot be carried out yet is said before it is stored."""
+        reason = stage.one.intake.not_yet(wanted, stage.account)
+
+        assert reason is not None
+        assert f"`{wanted.verb}` is not yet" in reason
+
+    @pytest.mark.parametrize("cloud", [Cloud.TUYA, Cloud.ENOS])
+    def test_not_on_this_cloud(self, stage: Stage, cloud: Cloud) -> None:
+        """So is a cloud on which nothing can be cancelled yet; the one that works is not refused."""
+        assert f"Cancelling on {cloud} is not yet" in (
+            stage.one.intake.not_yet(ORDER, replace(stage.account, cloud=cloud)) or ""
+        )
+        assert stage.one.intake.not_yet(ORDER, stage.account) is None
+
+
+class TestCheck:
+    def test_card(self, stage: Stage) -> None:
+        """A good order becomes a plan that waits for its asker's confirmation; nothing is touched."""
+        state = stage.state(stage.ordered())
+
+        assert (Phase.WAITING_CONFIRMATION, 52) == (state.phase, state.size)
+        assert state.plan is not None
+        assert (59, state.plan.digest) == (state.plan.at_most, state.digest)
+        assert state.deadline is not None
+        assert stage.account.approval.expires == state.deadline - stage.clock.now()
+        assert untouched(stage)
+        assert [] == stage.told.texts
+
+    def test_again(self, stage: Stage) -> None:
+        """Checking what has been checked does nothing."""
+        identity = stage.ordered()
+        seen = len(stage.simulated.arrivals)
+        stage.one.intake.check(identity)
+        stage.one.intake.check(99)
+
+        assert (["requested", "previewed"], seen) == (stage.kinds(), len(stage.simulated.arrivals))
+
+    def test_somebody_else_checks_it(self, stage: Stage) -> None:
+        """What another process checks is left to it, and taken up when that process has died."""
+        identity, _ = order(stage)
+        other = stage.process("two")
+        assert other.rooms.ledger.leases.take(f"cancellation:{identity}", "two") is not None
+        stage.one.intake.check(identity)
+
+        assert ["requested"] == stage.kinds()
+
+        stage.clock.turn(LENGTH)
+        stage.one.intake.check(identity)
+
+        assert ["requested", "previewed"] == stage.kinds()
+
+    def test_nothing_to_hit(self, stage: Stage) -> None:
+        """Where no task is in the named statuses there is no card: the asker is told with all counts."""
+        stage.simulated.fleet.add_job("done", counts={"SUCCEEDED": 9, "FAILED": 2, "CONFIRM": 3, "CANCELED": 1})
+        state = stage.state(stage.ordered(job="done"))
+        (told,) = stage.told.texts
+
+        assert (Phase.VOIDED, False) == (state.phase, state.has_card)
+        assert "Nothing to cancel: job done has no task that is queued, notified. Nothing was changed." in told
+        assert "unconfirmed 3, queued 0, notified 0, in-progress 0, succeeded 9, failed 2, canceled 1." in told
+
+    @pytest.mark.parametrize(
+        ("statuses", "approval", "reason"),
+        [
+            (QUEUED_AND_NOTIFIED, Approval(above=58), "up to 59 devices are more than 58"),
+            ((Status.IN_PROGRESS,), Approval(), "`in-progress` always needs one"),
+            ((Status.UNCONFIRMED,), Approval(always=("unconfirmed",)), "`unconfirmed` always needs one"),
+            (QUEUED_AND_NOTIFIED, Approval(above=0, people=2), "2 more people"),
+        ],
+    )
+    def test_needs_approval(self, stage: Stage, statuses: tuple[Status, ...], approval: Approval, reason: str) -> None:
+        """What would need somebody's approval is refused with the reason, without a card."""
+        stage.one = stage.process("strict", accounts={"pumps": replace(stage.account, approval=approval)})
+        state = stage.state(stage.ordered(statuses))
+
+        assert (Phase.VOIDED, False) == (state.phase, state.has_card)
+        assert reason in stage.told.texts[0]
+        assert "Nothing was changed" in stage.told.texts[0]
+        assert untouched(stage)
+
+    def test_at_the_limit(self, stage: Stage) -> None:
+        """Exactly as many devices as one may cancel alone need nobody else."""
+        accounts = {"pumps": replace(stage.account, approval=Approval(above=59))}
+        stage.one = stage.process("exact", accounts=accounts)
+
+        assert Phase.WAITING_CONFIRMATION is stage.state(stage.ordered()).phase
+
+    def test_unknown_size_needs_approval(self, stage: Stage) -> None:
+        """An unknown size counts as more than any limit."""
+        stage.simulated.faults.add("unfiltered", times=None)
+        state = stage.state(stage.ordered())
+
+        assert Phase.VOIDED is state.phase
+        assert "the cloud does not tell how many devices" in stage.told.texts[0]
+
+    def test_unknown_job(self, stage: Stage) -> None:
+        """A job that the cloud does not know is told in its own words."""
+        state = stage.state(stage.ordered(job="nosuchjob"))
+
+        assert Phase.VOIDED is state.phase
+        assert "iot.ota.JobNotFound: The specified job does not exist. Nothing was changed." in stage.told.texts[0]
+
+    def test_cloud_away(self, stage: Stage) -> None:
+        """A cloud that cannot be read ends the order, and the asker knows why."""
+        stage.simulated.faults.add("http_502_html", times=None)
+        state = stage.state(stage.ordered())
+
+        assert (Phase.VOIDED, ["requested", "voided"]) == (state.phase, stage.kinds())
+        assert "HTTP 502" in stage.told.texts[0]
+
+    def test_slack_away(self, stage: Stage) -> None:
+        """Where it cannot be learnt who somebody is, nothing is looked at; the order is kept for the next try."""
+        stage.people.silent = 1
+        identity = stage.ordered()
+
+        assert (Phase.CHECKING, []) == (stage.state().phase, stage.simulated.arrivals)
+
+        stage.one.intake.check(identity)
+
+        assert Phase.WAITING_CONFIRMATION is stage.state().phase
+
+    def test_slack_away_for_ever(self, stage: Stage) -> None:
+        """An order that could not be checked in its time comes to nothing, and its asker is told."""
+        stage.people.silent = 1
+        identity = stage.ordered()
+        stage.one.intake.end_wait(stage.state(identity))
+
+        assert (Phase.CHECKING, []) == (stage.state().phase, stage.told.texts)
+
+        stage.clock.turn(stage.account.approval.expires.total_seconds())
+        stage.one.intake.end_wait(stage.state(identity))
+        (told,) = stage.told.texts
+
+        assert (Phase.VOIDED, []) == (stage.state().phase, stage.simulated.arrivals)
+        assert told.startswith("#1: It came to nothing")
+
+    @pytest.mark.parametrize(
+        ("actor", "change", "reason"),
+        [
+            (GUS, {}, "you are not among the requesters"),
+            (LEA, {}, "you are not among the requesters"),
+            (ANN, {"guest": True}, "guests"),
+            (ANN, {"stranger": True}, "another organisation"),
+            (ANN, {"ours": False}, "another organisation"),
+            (ANN, {"bot": True}, "bots"),
+            (ANN, {"deactivated": True}, "deactivated"),
+        ],
+    )
+    def test_not_entitled(self, stage: Stage, actor: str, change: dict[str, bool], reason: str) -> None:
+        """Somebody who may not is refused and remembered, gets no card, and the cloud hears nothing of it."""
+        stage.people.changes[actor] = change
+        state = stage.state(stage.ordered(actor=actor))
+
+        assert (Phase.REFUSED, False, []) == (state.phase, state.has_card, stage.simulated.arrivals)
+        assert reason in stage.told.texts[0]
+        assert ["requested", "refused"] == stage.kinds()
+        assert [actor] == [event.actor for event in stage.ledger.story(1) if event.kind == "refused"]
+
+    def test_wrong_channel(self, stage: Stage) -> None:
+        """An account may be used in its own channels alone."""
+        made = stage.one.intake.order(ANN, ORDER, stage.account, channel="C0ELSEWHERE", via="slack", delivery=None)
+        stage.one.intake.check(made.id)
+
+        assert Phase.REFUSED is stage.state().phase
+
+    def test_account_gone(self, stage: Stage) -> None:
+        """An order on an account that is no longer configured ends."""
+        identity, _ = order(stage)
+        stage.process("two", accounts={}).intake.check(identity)
+
+        assert (Phase.VOIDED, "account pumps is no longer configured") == (stage.state().phase, stage.state().why)
+
+    def test_long_reasons_are_cut(self, stage: Stage) -> None:
+        """What is stored of a long reason is cut; what is told is not."""
+        stage.simulated.fleet.add_job("done", counts={"SUCCEEDED": 9}, name="N" * 400)
+        stage.ordered(job="done")
+
+        assert 300 == len(stage.bodies("voided")[0]["reason"])
+        assert len(stage.told.texts[0]) > 400
+
+    def test_too_late(self, stage: Stage) -> None:
+        """An order whose acknowledgement came too late never becomes anything."""
+        identity, _ = order(stage)
+        stage.one.intake.too_late(identity)
+        stage.one.intake.check(identity)
+
+        assert (Phase.VOIDED, []) == (stage.state().phase, stage.simulated.arrivals)
+
+
+class TestPress:
+    def test_confirm(self, stage: Stage) -> None:
+        """A confirmation binds its asker to this plan, the policy and what was seen of them."""
+        identity = stage.confirmed()
+        state, (body,) = stage.state(identity), stage.bodies("confirmed")
+
+        assert (Phase.APPROVED, state.digest) == (state.phase, body["plan"])
+        assert (0, 100, []) == (body["ran_alone"], body["policy"]["above"], body["evidence"]["flags"])
+
+    @pytest.mark.parametrize("button", ["confirm", "withdraw"])
+    @pytest.mark.parametrize("actor", [LEA, GUS, "U0BEN"])
+    def test_somebody_else(self, stage: Stage, button: str, actor: str) -> None:
+        """Only the asker may confirm or withdraw; who else tries is refused and remembered, and nothing changes."""
+        stage.one = stage.process("two", accounts={"pumps": replace(stage.account, requesters=(ANN, "U0BEN"))})
+        identity = stage.ordered()
+
+        assert isinstance(stage.press(button, identity, actor), Refusal)
+        assert Phase.WAITING_CONFIRMATION is stage.state().phase
+        assert [(actor, button)] == [
+            (event.actor, event.body["what"]) for event in stage.ledger.story(identity) if event.kind == "refused"
+        ]
+
+    def test_withdraw(self, stage: Stage) -> None:
+        """The asker may take it back, and can then no longer confirm it."""
+        identity = stage.ordered()
+        stage.press("withdraw", identity)
+
+        assert isinstance(stage.press("confirm", identity), Refusal)
+        assert Phase.WITHDRAWN is stage.run(identity).phase
+        assert untouched(stage)
+
+    def test_double_click(self, stage: Stage) -> None:
+        """A second confirmation changes nothing."""
+        identity = stage.confirmed()
+
+        assert isinstance(stage.press("confirm", identity), Refusal)
+        assert 1 == stage.kinds().count("confirmed")
+
+    def test_expired(self, stage: Stage) -> None:
+        """A confirmation after its time is no confirmation, even before anybody has recorded the end."""
+        identity = stage.ordered()
+        stage.clock.turn(stage.account.approval.expires.total_seconds())
+
+        assert isinstance(stage.press("confirm", identity), Refusal)
+        assert "confirmed" not in stage.kinds()
+
+    @pytest.mark.parametrize("button", ["confirm", "withdraw", "stop"])
+    def test_slack_away(self, stage: Stage, button: str) -> None:
+        """Where it cannot be learnt who pressed, nothing is done."""
+        identity = stage.ordered()
+        before = stage.kinds()
+        stage.people.silent = 1
+        answer = stage.press(button, identity)
+
+        assert isinstance(answer, Refusal)
+        assert answer.reason.endswith("Nothing was done, press again.")
+        assert before == stage.kinds()
+
+    @pytest.mark.parametrize("button", ["confirm", "withdraw", "stop"])
+    def test_acknowledged_too_late(self, stage: Stage, button: str) -> None:
+        """A press that Slack has given up on does nothing."""
+        identity = stage.ordered()
+        before = stage.kinds()
+
+        assert isinstance(stage.one.intake.press(button, identity, ANN, OPS, in_time=lambda: False), Refusal)
+        assert before == stage.kinds()
+
+    def test_unheard_of(self, stage: Stage) -> None:
+        """A press on nothing is refused and leaves nothing."""
+        assert isinstance(stage.press("confirm", 99), Refusal)
+        assert 0 == stage.ledger.head()
+
+    @pytest.mark.parametrize("actor", [ANN, LEA])
+    def test_stop(self, stage: Stage, actor: str) -> None:
+        """Any requester or approver of the account may stop."""
+        identity = stage.confirmed()
+        stage.press("stop", identity, actor)
+
+        assert (Phase.STOPPED, actor) == (stage.state().phase, stage.state().stopped_by)
+
+    def test_strangers_do_not_stop(self, stage: Stage) -> None:
+        """Nobody else may."""
+        identity = stage.confirmed()
+
+        assert isinstance(stage.press("stop", identity, GUS), Refusal)
+        assert Phase.DONE is stage.run(identity).phase
+
+
+class TestWindow:
+    def test_added_up(self, stage: Stage) -> None:
+        """What one person ran alone within the hour is added up, so that two of 59 do not dodge a limit of 100."""
+        first, second = stage.ordered(), stage.ordered()
+        stage.press("confirm", first)
+        refused = stage.press("confirm", second)
+
+        assert isinstance(refused, Refusal)
+        assert "up to 59 devices and the 59 you ran alone lately are more than 100" in refused.reason
+        assert Phase.WAITING_CONFIRMATION is stage.state(second).phase
+
+    def test_given_back(self, stage: Stage) -> None:
+        """What ended without anything sent does not count."""
+        first, second = stage.ordered(), stage.ordered()
+        stage.press("confirm", first)
+        stage.press("stop", first)
+        stage.press("confirm", second)
+
+        assert Phase.APPROVED is stage.state(second).phase
+
+    def test_over(self, stage: Stage) -> None:
+        """What ran before the window does not count."""
+        stage.run(stage.confirmed())
+        stage.simulated.fleet.add_job(JOB, counts=COUNTS)
+        stage.clock.turn(3601)
+
+        assert Phase.DONE is stage.run(stage.confirmed()).phase
+
+    def test_somebody_else(self, stage: Stage) -> None:
+        """What another person ran does not count."""
+        stage.one = stage.process("two", accounts={"pumps": replace(stage.account, requesters=(ANN, "U0BEN"))})
+        first, second = stage.ordered(), stage.ordered(actor="U0BEN")
+        stage.press("confirm", first)
+        stage.press("confirm", second, "U0BEN")
+
+        assert Phase.APPROVED is stage.state(second).phase
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("way", ["look", "press"])
+    def test_ten_an_hour(self, stage: Stage, way: str) -> None:
+        """Ten refusals of a person an hour are remembered; somebody else's still are, and theirs again later."""
+        identity = stage.ordered()
+
+        def refused(actor: str) -> None:
+            if way == "look":
+                stage.one.intake.look(actor, ORDER, stage.account, channel=OPS)
+            else:
+                stage.press("confirm", identity, actor)
+
+        def remembered() -> list[str]:
+            return [event.actor for event in stage.ledger.events(after=0) if event.kind == "refused"]
+
+        for _ in range(MOST_REFUSALS + 3):
+            refused(GUS)
+        refused("U0HAL")
+
+        assert [GUS] * MOST_REFUSALS + ["U0HAL"] == remembered()
+        assert stage.one.intake.refused_too_often(GUS)
+        assert not stage.one.intake.refused_too_often("U0HAL")
+
+        stage.clock.turn(timedelta(hours=1).total_seconds() + 1)
+        refused(GUS)
+
+        assert GUS == remembered()[-1]
+        assert MOST_REFUSALS + 2 == len(remembered())
+
+
+class TestLook:
+    def test_preview(self, stage: Stage) -> None:
+        """A preview shows counts, digest and the line to type, and stores nothing."""
+        shown = stage.one.intake.look(ANN, ORDER, stage.account, channel=OPS)
+
+        assert "52 now, at most 59" in shown
+        assert f"/ota-cancel job {JOB} queued,notified because bad image" in shown
+        assert 0 == stage.ledger.head()
+        assert untouched(stage)
+
+    def test_same_digest(self, stage: Stage) -> None:
+        """The digest of a preview is the digest of the plan that is then confirmed."""
+        shown = stage.one.intake.look(ANN, ORDER, stage.account, channel=OPS)
+        digest = stage.state(stage.ordered()).digest
+
+        assert digest is not None
+        assert f"Plan {digest[:12]}." in shown
+
+    def test_choices(self, stage: Stage) -> None:
+        """A job without statuses is answered with its counts and a complete command for each sensible choice."""
+        shown = stage.one.intake.look(ANN, CancelJob(job=JOB), stage.account, channel=OPS)
+
+        assert "unconfirmed 7, queued 40, notified 12, in-progress 5" in shown
+        assert f"/ota-cancel job {JOB} queued,notified   (52 tasks)" in shown
+        assert f"/ota-cancel job {JOB} unconfirmed,queued,notified,in-progress   (64 tasks)" in shown
+
+    def test_nothing(self, stage: Stage) -> None:
+        """Where nothing would be hit, that is the answer."""
+        stage.simulated.fleet.add_job("done", counts={"SUCCEEDED": 9})
+        shown = stage.one.intake.look(ANN, replace(ORDER, job="done"), stage.account, channel=OPS)
+
+        assert shown.startswith("Nothing to cancel")
+        assert "succeeded 9" in shown
+
+    def test_refused(self, stage: Stage) -> None:
+        """Somebody who may not order may not look either; that is remembered and the cloud hears nothing."""
+        shown = stage.one.intake.look(GUS, ORDER, stage.account, channel=OPS)
+
+        assert shown.startswith("Refused: you are not among the requesters")
+        assert (["refused"], []) == ([event.kind for event in stage.ledger.events(after=0)], stage.simulated.arrivals)
+
+    @pytest.mark.parametrize("error", [CloudError, DirectoryError])
+    def test_errors(self, stage: Stage, error: type[Exception]) -> None:
+        """What cannot be read is an error for the caller to tell."""
+        if error is CloudError:
+            stage.simulated.faults.add("http_500", times=None)
+        else:
+            stage.people.silent = 1
+        with pytest.raises(error):
+            stage.one.intake.look(ANN, ORDER, stage.account, channel=OPS)
+
+
+def test_only_the_executor_cancels(stage: Stage) -> None:
+    """Whatever people do before a run, no cancelling call goes out."""
+    steps: list[Callable[[], Any]] = [
+        lambda: stage.one.intake.look(ANN, ORDER, stage.account, channel=OPS),
+        stage.ordered,
+        lambda: stage.press("withdraw", 1),
+        stage.confirmed,
+        lambda: stage.press("stop", 2),
+    ]
+    for step in steps:
+        step()
+
+    assert CANCEL not in {arrival.action for arrival in stage.simulated.arrivals}

@@ -1,0 +1,467 @@
+"""The slash command: what it answers, what it stores, and what it leaves alone."""
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import pytest
+from slack_bolt import Ack, BoltContext
+
+from bot.engine.keeper import Halt
+from bot.playground.slack.values import Delivery, Message
+from bot.playground.world import ANN, AUDIT, BEN, GUS, JOB, LEA, OPS
+from bot.slack.commands import EXECUTED, Commands, typed
+from bot.wiring import Bot
+from tests.journeys.stage import PATIENCE, WORDS, Scene, until
+
+VALVES: Final = "C0VALVES"
+ACCOUNTS: Final = """
+[accounts.valves]
+cloud = "aliyun"
+endpoint = "{cloud}"
+key_id = "env:ALIYUN_KEY_ID"
+key_secret = "env:ALIYUN_KEY_SECRET"
+quota = "pumps"
+channels = ["C0VALVES", "C0OPS"]
+requesters = ["U0BEN"]
+approvers = ["S0LEADS"]
+
+[accounts.tuya-eu]
+cloud = "tuya"
+endpoint = "https://openapi.example.com"
+key_id = "env:ALIYUN_KEY_ID"
+key_secret = "env:ALIYUN_KEY_SECRET"
+quota = "pumps"
+channels = ["C0OPS"]
+requesters = ["S0ONCALL"]
+"""
+
+
+class Town(Scene):
+    """A scene with three accounts, and the bot in this process."""
+
+    bot: Bot
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    with Town(tmp_path_factory.mktemp("town")) as town:
+        town.config.write_text(town.config.read_text() + ACCOUNTS.format(cloud=town.cloud.url))
+        town.slack.add_channel(VALVES, "valves", [ANN, BEN, LEA])
+        with town.hosted() as bot:
+            town.bot = bot
+            yield town
+
+
+def answer(town: Scene, user: str, words: str, channel: str = OPS) -> Message:
+    """Type words whose answer comes beside the acknowledgement, before or after it, and return that answer."""
+    before = len(town.slack.ephemerals(user))
+    acknowledged = town.order(words, user=user, channel=channel).shown
+    town.slack.wait_for(lambda: len(town.slack.ephemerals(user)) >= before + 2, PATIENCE)
+    found = [one for one in town.slack.ephemerals(user)[before:] if town.slack.plain(one) != acknowledged]
+    return found[0]
+
+
+def later(town: Scene, user: str, words: str, channel: str = OPS) -> str:
+    """Type words whose answer comes beside the acknowledgement, and return what is read there."""
+    return town.slack.plain(answer(town, user, words, channel))
+
+
+def ordered(town: Scene, words: str, *, user: str = ANN, channel: str = OPS) -> dict[str, Any]:
+    """Type an order and return what the ledger holds of it."""
+    shown = town.order(words, user=user, channel=channel).shown
+    number = re.match(r"#(\d+): reading job", shown)
+    assert number, shown
+    (event,) = [event for event in town.events("requested") if event.cancellation == int(number[1])]
+    return dict(event.body)
+
+
+def remembered(town: Scene) -> int:
+    """Count what is stored of people: other orders may be on their way meanwhile."""
+    return len(town.events("requested", "refused"))
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("jbo x queued", "“jbo” does not fit there"),
+        (f"job {JOB} queud", f"Try: /ota-cancel job {JOB} queued"),
+        (f"job {JOB} queued on nowhere", "There is no account “nowhere”"),
+        ("job", "Something is missing after “job”"),
+        ("show me", "“me” does not fit there"),
+        ("stop", "Something is missing after “stop”"),
+        ("list everything", "“everything” does not fit there"),
+        (f"job {JOB} queued because {'x' * 501}", "Nothing was changed."),
+        ("x" * 13_000, "Nothing was changed."),
+        (f"devices d1,d2 job {JOB}", "`devices` is not yet on this account (pumps). Nothing was changed."),
+        (f"strategy {JOB}", "`strategy` is not yet on this account (pumps). Nothing was changed."),
+        (f"job {JOB} queued on tuya-eu", "Cancelling on tuya is not yet on this account (tuya-eu)."),
+        ("jobs", "“jobs” is not yet on this account. Nothing was changed."),
+        ("retry 1", "“retry” is not yet on this account. Nothing was changed."),
+    ],
+)
+def test_words_that_make_no_order_are_answered_and_not_stored(town: Town, words: str, said: str) -> None:
+    """A wrong word, a missing one, or one that is not carried out yet: an answer for the asker, and nothing stored."""
+    head = remembered(town)
+
+    delivered = town.order(words)
+
+    assert said in delivered.shown.replace("`/", "/")
+    assert "ephemeral" == (delivered.answer or {})["response_type"]
+    assert head == remembered(town)
+
+
+def test_a_wrong_word_is_answered_with_a_command_that_works(town: Town) -> None:
+    """The nearest command that is shown can be typed as it stands."""
+    shown = town.order(f"job {JOB} queud,notified because it bricks").shown
+    nearest = re.search(r"Try: `?/ota-cancel (.*?)`?\n", shown)
+
+    assert nearest is not None
+    assert "it bricks" == ordered(town, nearest[1])["order"]["reason"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        f"JOB {JOB} QUEUED,NOTIFIED because it bricks",
+        f"job  {JOB}   queued , notified   because   it bricks ",
+        f"job {JOB} queued and notified because it bricks",
+        f"job “{JOB}” queued,notified because it bricks",
+        f"job `{JOB}` notified,queued on PUMPS because it bricks",
+        f"/ota-cancel job {JOB} queued,notified because it bricks",
+    ],
+)
+def test_one_order_may_be_typed_in_many_ways(town: Town, words: str) -> None:
+    """Case, spaces, quotes, `and`, and the command's own name before it do not matter; the id keeps its case."""
+    body = ordered(town, words)
+
+    assert (JOB, ["queued", "notified"], "it bricks", "pumps", OPS, "slack") == (
+        body["order"]["job"],
+        body["order"]["statuses"],
+        body["order"]["reason"],
+        body["account"],
+        body["channel"],
+        body["via"],
+    )
+
+
+def test_what_slack_escapes_is_stored_as_it_was_typed(town: Town) -> None:
+    """Slack writes three characters as entities; the ledger holds what the person wrote, each undone once."""
+    body = ordered(town, f"job {JOB} queued because a &lt; b &amp;amp; c")
+
+    assert "a < b &amp; c" == body["order"]["reason"]
+    assert "<@U1> & &lt;" == typed("&lt;@U1&gt; &amp; &amp;lt;")
+
+
+@pytest.mark.parametrize("words", ["help", "", "HELP"])
+def test_help_names_every_word_that_is_carried_out(town: Town, words: str) -> None:
+    """Help shows each command that works and the five statuses, short enough to be shown whole."""
+    shown = town.order(words).shown
+
+    assert [] == [verb for verb in EXECUTED if f"/ota-cancel {verb}" not in shown]
+    for status in ("scheduled", "unconfirmed", "queued", "notified", "in-progress"):
+        assert status in shown
+    assert len(shown) <= 4000
+
+
+def test_a_job_without_statuses_is_answered_with_choices(town: Town) -> None:
+    """The counts, and the complete command for each sensible choice; nothing is stored."""
+    head = remembered(town)
+
+    shown = later(town, ANN, f"job {JOB} because it bricks")
+
+    assert "unconfirmed 7, queued 40, notified 12, in-progress 5" in shown
+    assert f"/ota-cancel job {JOB} queued,notified because it bricks   (52 tasks)" in shown
+    assert head == remembered(town)
+
+
+def test_a_preview_shows_what_would_be_hit(town: Town) -> None:
+    """Counts, bound, digest, and the line to type to order it; nothing is stored."""
+    head = remembered(town)
+
+    shown = later(town, ANN, f"preview {WORDS}")
+
+    assert "Would cancel: queued, notified (52 now, at most 59)." in shown
+    assert re.search(r"Plan [0-9a-f]{12}\.", shown)
+    assert f"To order it: /ota-cancel {WORDS}" in shown
+    assert head == remembered(town)
+
+
+def test_nothing_to_hit_has_no_card(town: Town) -> None:
+    """An order that would hit nothing is answered with all counts, finished ones too, and gets no card."""
+    town.cloud.fleet.add_job("job-empty", counts={"SUCCEEDED": 3, "IN_PROGRESS": 1})
+
+    shown = later(town, ANN, "job job-empty queued")
+
+    assert "Nothing to cancel: job job-empty has no task that is queued. Nothing was changed." in shown
+    assert "in-progress 1, succeeded 3, failed 0, canceled 0" in shown
+    assert [] == [message for message in town.slack.messages(OPS) if "job-empty" in message.text]
+
+
+def test_an_order_that_needs_a_second_person_is_not_carried_out(town: Town) -> None:
+    """Tasks in progress need an approver, whom this version cannot ask: the order ends with the reason and no card."""
+    shown = later(town, ANN, f"job {JOB} in-progress")
+
+    assert "This needs a second person to approve it (`in-progress` always needs one)" in shown
+    assert town.events("voided")[-1].body["reason"].startswith("This needs a second person")
+
+
+# --- accounts --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("user", "channel", "named", "account"),
+    [
+        (ANN, OPS, "", "pumps"),
+        (ANN, OPS, " on pumps", "pumps"),
+        (BEN, OPS, " on Valves", "valves"),
+        (BEN, VALVES, "", "valves"),
+        (ANN, AUDIT, "", "pumps"),
+    ],
+    ids=["the default", "by name", "the other one by name", "the channel's own", "elsewhere the default"],
+)
+def test_the_account_is_the_named_one_or_the_channels(
+    town: Town, user: str, channel: str, named: str, account: str
+) -> None:
+    """A named account is taken, else the channel's default, else the only one that is at home there."""
+    assert account == ordered(town, f"job {JOB} queued{named} because why not", user=user, channel=channel)["account"]
+
+
+def test_an_unknown_account_names_the_nearest(town: Town) -> None:
+    """An account that does not exist is answered with those that do, and the nearest."""
+    shown = town.order(f"job {JOB} queued on pimps").shown
+
+    assert "There is no account “pimps”. There are: pumps, valves, tuya-eu; the nearest is pumps." in shown
+
+
+# --- who may see what ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def seen(town: Town) -> Town:
+    """Give the town with one cancellation on each of two accounts that have a card."""
+    town.order("job job-pumps queued because of pumps")
+    town.order("job job-valves queued on valves because of valves", user=BEN)
+    for job in ("job-pumps", "job-valves"):
+        until(lambda job=job: [card for card in town.slack.messages(OPS) if job in card.text])  # type: ignore[misc]
+    return town
+
+
+@pytest.fixture(scope="module", autouse=True)
+def jobs(town: Town) -> None:
+    for account in ("pumps", "valves"):
+        town.cloud.fleet.add_job(f"job-{account}", counts={"QUEUED": 2})
+
+
+def number_of(town: Scene, job: str) -> int:
+    return next(event.cancellation or 0 for event in town.events("requested") if event.body["order"]["job"] == job)
+
+
+@pytest.mark.parametrize(
+    ("user", "channel", "jobs_seen"),
+    [
+        (ANN, OPS, {"job-pumps"}),
+        (BEN, OPS, {"job-valves"}),
+        (BEN, VALVES, {"job-valves"}),
+        (LEA, OPS, {"job-pumps", "job-valves"}),
+        (LEA, VALVES, {"job-valves"}),
+        (ANN, VALVES, set[str]()),
+        (ANN, AUDIT, set[str]()),
+        (GUS, OPS, set[str]()),
+    ],
+)
+@pytest.mark.parametrize("words", ["list", "pending"])
+def test_people_see_what_they_may_order_or_approve(
+    seen: Town, words: str, user: str, channel: str, jobs_seen: set[str]
+) -> None:
+    """A list holds the cancellations of the accounts that are at home here and that know this person; nothing else."""
+    shown = later(seen, user, words, channel)
+
+    assert jobs_seen == {job for job in ("job-pumps", "job-valves") if job in shown}
+    assert jobs_seen or "You may see no account's cancellations in this channel." in shown
+
+
+def test_show_draws_the_card_again(seen: Town) -> None:
+    """`show` answers with the card as it is, without its buttons, and a link to it."""
+    number = number_of(seen, "job-pumps")
+    shown = answer(seen, ANN, f"show {number}")
+    (card,) = [message for message in seen.slack.messages(OPS) if "job-pumps" in message.text]
+
+    assert card.text == shown.text
+    assert () == shown.buttons
+    assert f"/archives/{OPS}/p{card.ts.replace('.', '')}" in str(shown.blocks)
+
+
+@pytest.mark.parametrize(
+    ("user", "channel", "job"), [(ANN, OPS, "job-valves"), (BEN, OPS, "job-pumps"), (LEA, VALVES, "job-pumps")]
+)
+def test_show_hides_what_is_not_for_them(seen: Town, user: str, channel: str, job: str) -> None:
+    """A cancellation of another account is as if it did not exist."""
+    number = number_of(seen, job)
+
+    assert f"There is no #{number} that you may see here." == later(seen, user, f"show {number}", channel)
+    assert f"There is no #{number + 900} that you may see here." == later(seen, user, f"show {number + 900}", channel)
+
+
+def test_looking_stores_nothing(seen: Town) -> None:
+    """`list`, `pending` and `show` leave no event."""
+    head = remembered(seen)
+
+    for words in ("list", "pending", f"show {number_of(seen, 'job-pumps')}"):
+        later(seen, LEA, words)
+
+    assert head == remembered(seen)
+
+
+def test_slack_not_saying_who_looks_shows_nothing(seen: Town) -> None:
+    """Somebody of whom Slack says nothing sees nothing."""
+    seen.slack.add_user("U0NEW", "new")
+    seen.slack.add_channel(OPS, "ota-ops", [ANN, BEN, GUS, LEA, "U0NEW"])
+    seen.slack.faults.add("users.info", status=500)
+
+    assert "Slack did not tell me who you are" in later(seen, "U0NEW", "list")
+
+
+# --- stopping --------------------------------------------------------------------------------------------------------
+
+
+def test_stop_is_for_requesters_and_approvers(seen: Town) -> None:
+    """Whoever is on neither list of the account is refused and that is stored; what does not run says so."""
+    number = number_of(seen, "job-pumps")
+
+    refused = seen.order(f"stop {number}", user=BEN).shown
+    idle = seen.order(f"stop {number}", user=LEA).shown
+    unknown = seen.order("stop 4711").shown
+
+    assert "Refused: you are not among the requesters or approvers of account pumps. Nothing was changed." == refused
+    assert (BEN, "stop", number) == next(
+        (event.actor, event.body["what"], event.cancellation) for event in reversed(seen.events("refused"))
+    )
+    assert f"#{number} " in idle
+    assert "There is no #4711 that could be changed. Nothing was changed." == unknown
+
+
+# --- refusals, deliveries, time --------------------------------------------------------------------------------------
+
+
+def test_refusals_are_stored_and_not_without_end(world: Scene) -> None:
+    """Of thirteen orders that a guest types, ten are remembered as refused; each is answered with the reason."""
+    for _ in range(13):
+        assert "Refused: guests of this workspace may not cancel anything." in later(world, GUS, WORDS)
+
+    refused = world.events("refused")
+    assert [GUS] * 10 == [event.actor for event in refused]
+    assert 10 == len([event for event in world.events("requested") if event.actor == GUS])
+    assert all(len(event.body["reason"]) <= 300 for event in refused)
+    assert world.order(user=ANN).failure is None
+
+
+def test_refusals_at_once_are_not_stored_without_end(world: Scene) -> None:
+    """Fifteen orders that a guest has typed at the same moment are remembered as ten refusals at most."""
+    with ThreadPoolExecutor(15) as people:
+        list(people.map(lambda _: world.order(user=GUS), range(15)))
+    until(
+        lambda: all(
+            state.phase.value != "Checking" for state in map(world.state, range(1, len(world.events("requested")) + 1))
+        )
+    )
+
+    assert 1 <= len(world.events("refused")) <= 10
+
+
+def test_the_same_delivery_opens_one_cancellation(world: Scene) -> None:
+    """One typed command that is delivered five times at once, and later again, is one order with one card."""
+    first = world.order()
+    with ThreadPoolExecutor(5) as deliveries:
+        again = list(deliveries.map(lambda _: world.slack._send(first.kind, ANN, first.payload), range(5)))
+    again.append(world.slack.redeliver(first))
+    world.card()
+
+    assert ["That is #1 already."] * 6 == [one.shown for one in again]
+    assert 1 == len(world.events("requested"))
+    assert 1 == len(world.cards())
+
+
+class Told:
+    """An acknowledgement that only remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def __call__(self, *, text: str, response_type: str) -> None:
+        """Take it."""
+        assert "ephemeral" == response_type
+        self.texts.append(text)
+
+
+@pytest.fixture
+def commands(town: Town) -> Commands:
+    return made(town, town.bot._halt)
+
+
+def made(town: Town, halt: Halt) -> Commands:
+    bot = town.bot
+    return Commands(
+        bot._engine.rooms, intake=bot._intake, keeper=bot._keeper, answers=bot._answers, client=bot._client, halt=halt
+    )
+
+
+def delivered(commands: Commands, *in_time: bool, trigger: str = "1.a") -> str:
+    """Deliver an order; each look at the clock finds it in time or not, the last answer for good."""
+    answers = list(in_time)
+    told = Told()
+    ack: Any = told
+    context = BoltContext({"in_time": lambda: answers.pop(0) if len(answers) > 1 else answers[0]})
+    body = {"user_id": ANN, "channel_id": OPS, "text": WORDS, "trigger_id": trigger}
+    assert isinstance(ack, Told | Ack)
+    commands.command(ack, body, context)
+    (text,) = told.texts
+    return text
+
+
+def test_what_comes_too_late_does_nothing(town: Town, commands: Commands) -> None:
+    """A command that waited too long for its turn is answered, and nothing is stored."""
+    head = remembered(town)
+
+    assert "That reached me too late. Nothing was done; type it again." == delivered(commands, False)
+    assert head == remembered(town)
+
+
+def test_what_was_stored_too_late_does_nothing(town: Town, commands: Commands) -> None:
+    """When storing took so long that Slack has given up, the order is void at once: it is never looked at."""
+    answer = delivered(commands, True, False, trigger="2.b")
+    number = int(re.findall(r"#(\d+)", answer)[0])
+
+    assert answer.startswith("That took too long. Nothing was done")
+    assert ["requested", "voided"] == [event.kind for event in town.events() if event.cancellation == number]
+    assert "Voided" == town.state(number).phase.value
+
+
+def test_a_bot_that_leaves_takes_no_orders(town: Town) -> None:
+    """While the process is leaving a command is answered, and nothing is stored."""
+    halt = Halt()
+    halt.ask()
+    head = remembered(town)
+
+    assert "I am being restarted" in delivered(made(town, halt), True, trigger="3.c")
+    assert head == remembered(town)
+
+
+def test_an_answer_finds_another_way(town: Town) -> None:
+    """When the way back that came with the command fails, the answer comes as an ephemeral message."""
+    town.slack.faults.add("response_url", status=500)
+
+    assert "Would cancel: queued, notified" in later(town, ANN, f"preview {WORDS}")
+    assert "chat.postEphemeral" == town.slack.calls[-1].method
+
+
+def test_acknowledgements_carry_no_blocks_and_are_for_the_asker(town: Town) -> None:
+    """An acknowledged order says its number, its job and its account, to the asker alone."""
+    acknowledged: Delivery = town.order(WORDS)
+
+    assert {"text", "response_type"} == set(acknowledged.answer or {})
+    assert re.fullmatch(rf"#\d+: reading job `?{JOB}`? on pumps\. The card follows here\.", acknowledged.shown)
