@@ -4,6 +4,7 @@ Run it with `python -m benchmarks.slack`. Everything is real but Slack and the c
 the ledger on this disk. The stand-ins share the machine with it, so the figures are upper bounds.
 """
 
+import math
 import os
 import re
 import subprocess
@@ -21,6 +22,7 @@ from typing import Final
 from bot.ledger.ledger import Ledger
 from bot.playground.cloud.aliyun_cloud import AliyunCloud
 from bot.playground.slack.local_slack import LocalSlack
+from bot.playground.slack.values import Message
 from bot.playground.world import ANN, JOB, OPS, Stage
 from bot.wiring import now
 
@@ -150,8 +152,8 @@ def processor(pid: int) -> float:
     if stat.exists():  # finer than ps, where there is such a thing
         fields = stat.read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    *hours, minutes, seconds = (float(part) for part in re.split("[:-]", listed.stdout.strip()))
-    return sum(60**power * part for power, part in enumerate(reversed([*hours, minutes, seconds])))
+    parts = [float(part) for part in re.split("[:-]", listed.stdout.strip())]
+    return math.fsum(part * 60.0**power for power, part in enumerate(reversed(parts)))
 
 
 def spread(seconds: Sequence[float]) -> str:
@@ -195,31 +197,28 @@ def singly(world: World) -> None:
     orders = acknowledged(world, f"job {JOB} queued because of number {{number}}", SINGLES)
     print(f"orders, idle            {spread(orders)} of {SINGLES}", flush=True)
     world.until(lambda: world.count("previewed") == SINGLES)
-    numbers = running(world)
+    running(world)
     busy = acknowledged(world, f"job {JOB} queued because of number {{number}}", SINGLES)
     still = RUNNING - world.count("call_finished")
-    print(f"orders, {RUNNING} running      {spread(busy)} of {SINGLES} ({still} of {len(numbers)} calls still out)")
-    sys.stdout.flush()
+    print(f"orders, {RUNNING} running      {spread(busy)} of {SINGLES} ({still} calls still out)")
 
 
-def running(world: World) -> list[int]:
+def running(world: World) -> None:
     """Bring ten cancellations to where their calls are out, which the cloud answers only after 30 seconds."""
     before = world.count("previewed")
     for number in range(RUNNING):
         world.cloud.fleet.add_job(f"job-{number}", counts={"QUEUED": 100})
         world.slack.command(ANN, OPS, f"job job-{number} queued because it is one of ten")
     world.until(lambda: world.count("previewed") == before + RUNNING)
-    cards = world.slack.wait_for(
-        lambda: found if len(found := carded(world)) == RUNNING else None, 4 * PATIENCE
-    )
+    cards = world.slack.wait_for(lambda: found if len(found := carded(world)) == RUNNING else None, PATIENCE)
     world.cloud.faults.add("hang", "CancelOTATaskByJob", times=RUNNING, seconds=30.0)
     for card in cards or ():
         world.slack.press(ANN, card, "confirm")
     world.until(lambda: world.count("call_sent") == RUNNING)
-    return list(range(RUNNING))
 
 
-def carded(world: World) -> list:  # noqa: D103
+def carded(world: World) -> list[Message]:
+    """Return the cards of the ten."""
     return [message for message in world.slack.messages(OPS) if "of job job-" in message.text]
 
 

@@ -44,7 +44,10 @@ def cancel(given: argparse.Namespace) -> int:
     try:
         return _Session(engine=engine, settings=settings, actor=_actor()).handle(order)
     except KeyboardInterrupt:
-        print("\nLeft before anything was confirmed. Nothing was cancelled.", file=sys.stderr)
+        print(
+            "\nLeft at once. What was confirmed stays in the ledger; a running bot brings it to its end.",
+            file=sys.stderr,
+        )
         return 1
     finally:
         halt.ask()

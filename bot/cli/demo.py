@@ -1,4 +1,4 @@
-"""Try the bot without Slack or a cloud: a local Slack and a simulated cloud, and a tour of the main job."""
+"""Try the bot without Slack or a cloud: plays a tour, then serves the same local Slack as a page to try it in."""
 
 import argparse
 import signal

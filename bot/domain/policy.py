@@ -71,9 +71,9 @@ def fault(sight: Sight, account: Account, role: Role) -> str | None:
 
 def _personal_fault(person: Person) -> str | None:
     faults = (
-        (person.deactivated, "your Slack account is deactivated"),
-        (person.bot, "bots may not order cancellations"),
-        (person.stranger or not person.ours, "you belong to another organisation (Slack Connect)"),
+        (person.deactivated, "deactivated accounts may not cancel anything"),
+        (person.bot, "bots may not cancel anything"),
+        (person.stranger or not person.ours, "people of other organisations (Slack Connect) may not cancel anything"),
         (person.guest, "guests of this workspace may not cancel anything"),
     )
     return next((reason for at_fault, reason in faults if at_fault), None)
@@ -94,7 +94,7 @@ def _listing_fault(sight: Sight, account: Account, role: Role) -> str | None:
     if sight.person.id in listed or sight.groups & listed:
         return None
     lists = "requesters or approvers" if role is Role.STOP else "requesters"
-    return f"you are not among the {lists} of account {account.name}"
+    return f"not among the {lists} of account {account.name}"
 
 
 def choose_account(accounts: Mapping[str, Account], name: str | None, channel: str | None) -> Account:

@@ -4,11 +4,21 @@ from collections.abc import Mapping
 from typing import Final
 
 from bot.domain.command import words
-from bot.domain.order import CancelJob
+from bot.domain.order import Cancel, CancelDevices, CancelJob
 from bot.domain.plan import Preview
 from bot.domain.status import FLOW, Status
 
 COMMAND: Final = "/ota-cancel"
+BATCH: Final = {
+    "PLANNED": "scheduled batch",
+    "IN_PROGRESS": "the batch is under way",
+    "COMPLETED": "the batch is completed",
+    "COMPLETE": "the batch is completed",
+    "CANCELED": "the batch is cancelled",
+}
+"""A batch's JobStatus in words that cannot be taken for a cancellation's state."""
+ENDED: Final = {"CANCELED": "cancelled"}
+"""The cloud's words for ended tasks where the bot spells them otherwise."""
 
 
 def number(count: int | None) -> str:
@@ -35,17 +45,31 @@ def counts_line(preview: Preview, finished: Mapping[str, int | None] | None = No
     shown = [f"{status.value} {number(counts.get(status))}" for status in FLOW]
     if counts.get(Status.SCHEDULED):
         shown.insert(0, f"scheduled {number(counts[Status.SCHEDULED])}")
-    shown += [f"{word.lower()} {number(count)}" for word, count in (finished or {}).items()]
+    shown += [f"{ENDED.get(word, word.lower())} {number(count)}" for word, count in (finished or {}).items()]
     if finished is None and preview.reading.canceled is not None:
-        shown.append(f"canceled {number(preview.reading.canceled)}")
+        shown.append(f"cancelled {number(preview.reading.canceled)}")
     return ", ".join(shown)
 
 
-def job_line(preview: Preview) -> str:
-    """Return what a person recognises a job by."""
+def target(order: Cancel) -> str:
+    """Return what an order is about."""
+    match order:
+        case CancelDevices(names=names):
+            return f"{number(len(names))} devices"
+        case CancelJob(job=job, statuses=statuses) if statuses:
+            *others, last = statuses
+            named = f"{', '.join(others)} and {last}" if others else last
+            return f"the {named} tasks of job {job}"
+        case _:
+            return f"batch {order.job}"
+
+
+def job_line(preview: Preview, *, status: bool = True) -> str:
+    """Return what a person recognises a job by; with its batch's status, as of the preview."""
     job = preview.job
-    facts = [f"“{job.name}”" if job.name else "", f"to {job.version}" if job.version else "", job.status]
+    facts = [f"“{job.name}”" if job.name else "", f"to {job.version}" if job.version else ""]
     facts.append("dynamic batch" if job.dynamic else "")
+    facts.append(BATCH.get(job.status, job.status and f"batch status {job.status}") if status else "")
     return " · ".join([job.id, *(fact for fact in facts if fact)])
 
 

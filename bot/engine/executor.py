@@ -81,6 +81,9 @@ class Executor:
         self._settle_interrupted(state.id, lease)
         stalled = state.phase is Phase.RUNNING and self._stalled(state, work)
         reason = self._send_all(replace(work, sending=not stalled))
+        after = self._ledger.state(state.id)
+        if stalled and after is not None and after.run is not None and not after.run.complete:
+            reason = "the run had made no progress for too long"
         self._finish(work, reason=reason)
 
     def _work(self, state: State, lease: Lease) -> "_Work | None":
@@ -184,7 +187,7 @@ class Executor:
         if state.stopped_by:
             return _Step()
         if not work.sending:
-            return _Step(reason="the run had made no progress for too long")
+            return _Step()
         work.cloud.wait(work.plan)
         while not self._fresh(reading):
             try:

@@ -11,7 +11,7 @@ from slack_sdk import WebClient
 from slack_sdk.webhook import WebhookClient
 
 from bot.domain.cancellation import State
-from bot.slack.views import Message, said
+from bot.slack.message import Message, said
 
 LIVES: Final = 29 * 60
 """Seconds that a response_url is used; Slack takes it for 30 minutes and five answers."""

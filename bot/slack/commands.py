@@ -35,7 +35,7 @@ from bot.engine.keeper import Halt, Keeper
 from bot.slack.answers import Answers
 from bot.slack.escape import code, mention, safe
 from bot.slack.looks import Looks
-from bot.slack.views import Message, said
+from bot.slack.message import Message, said
 
 log = structlog.get_logger()
 

@@ -10,7 +10,9 @@ from bot.domain.order import AskList, AskPending, AskShow
 from bot.domain.policy import Role, fault
 from bot.engine.directory import UNHURRIED
 from bot.engine.intake import Rooms
-from bot.slack.views import Message, card, history, listing, said
+from bot.slack.card import card
+from bot.slack.message import Message, said
+from bot.slack.views import history, listing
 
 LISTED: Final = 15
 """Cancellations on one list."""

@@ -20,9 +20,11 @@ from bot.ledger.leases import Lease
 from bot.ledger.ledger import Ledger
 from bot.ledger.outbox import CardRow
 from bot.slack.answers import Answers, payload
+from bot.slack.card import card
+from bot.slack.message import Message
 from bot.slack.pace import UPDATE, Pace, posting
 from bot.slack.people import SlackDirectory
-from bot.slack.views import AUDITED, Message, audit_line, card, reply
+from bot.slack.views import AUDITED, audit_line, reply
 
 AUDIT: Final = "audit"
 IDLE: Final = 0.5

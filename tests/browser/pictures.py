@@ -19,7 +19,7 @@ from bot.domain.order import CancelJob
 from bot.domain.plan import Job
 from bot.playground.slack.workspace import BOT_USER
 from bot.playground.world import JOB, LEA, OPS, SMALL, World
-from bot.slack.views import card
+from bot.slack.card import card
 from tests import builders as made
 from tests.browser.machine import ARGUMENTS, INSTALL, found
 from tests.house.tree import ROOT

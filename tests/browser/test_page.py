@@ -77,7 +77,7 @@ def test_somebody_elses_confirm_is_refused(world: World, tab: Tab) -> None:
     expect(said(page, "Only visible to you")).to_have_count(0)
     confirms(page)
 
-    expect(said(page, "Refused: you are not among the requesters of account pumps.")).to_be_visible()
+    expect(said(page, "Refused: not among the requesters of account pumps.")).to_be_visible()
     expect(card(page).get_by_role("heading")).to_have_text("Waiting for confirmation · cancellation #1")
     assert 0 == world.stage.cloud.fleet.counts(JOB)["CANCELED"]
     page.get_by_text("on call: may order").click()

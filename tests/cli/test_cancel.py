@@ -85,7 +85,7 @@ class TestCancel:
         kept = state(terminal)
 
         assert (1, Phase.REFUSED, ME) == (found.code, kept.phase, kept.requester)
-        assert "you are not among the requesters of account pumps" in found.out
+        assert "not among the requesters of account pumps" in found.out
         assert (True, []) == (untouched(terminal), terminal.cloud.arrivals)
 
     def test_nothing_to_hit(self, terminal: Terminal) -> None:

@@ -25,7 +25,7 @@ class Checked:
 
 def checked(scene: Scene, secrets: Mapping[str, str] = SECRETS) -> Checked:
     """Run the command as an operator does."""
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - the command under test
         [COMMAND, "check", "--config", scene.config],
         env={"PATH": os.environ.get("PATH", ""), **secrets},
         cwd=scene.folder,
@@ -121,8 +121,10 @@ def test_an_empty_group_is_named(scene: Scene) -> None:
     assert 1 == found.code
     assert [
         "accounts.pumps.approvers: group S0LEADS is empty",
-        "accounts.pumps.approvers: 1 are needed besides the requester and there are 0,"
-        " so nothing above 100 devices can be approved",
+        (
+            "accounts.pumps.approvers: 1 are needed besides the requester and there are 0,"
+            " so nothing above 100 devices can be approved"
+        ),
     ] == found.problems
 
 
@@ -134,8 +136,10 @@ def test_a_requester_is_not_their_own_approver(scene: Scene) -> None:
 
     assert 1 == found.code
     assert [
-        "accounts.pumps.approvers: 1 are needed besides the requester and there are 0,"
-        " so nothing above 100 devices can be approved"
+        (
+            "accounts.pumps.approvers: 1 are needed besides the requester and there are 0,"
+            " so nothing above 100 devices can be approved"
+        )
     ] == found.problems
 
 

@@ -40,22 +40,22 @@ FAULTS: list[tuple[Sight, Account, Role, str | None]] = [
     (sight(), ACCOUNT, Role.REQUEST, None),
     (sight(), ACCOUNT, Role.STOP, None),
     (sight(CAROL, groups=("S0ONCALL",)), ACCOUNT, Role.REQUEST, None),
-    (sight(CAROL, groups=("S0OTHER",)), ACCOUNT, Role.REQUEST, "you are not among the requesters of account prod"),
-    (sight(CAROL), ACCOUNT, Role.STOP, "you are not among the requesters or approvers of account prod"),
-    (sight(Person(id=BOB)), ACCOUNT, Role.REQUEST, "you are not among the requesters of account prod"),
+    (sight(CAROL, groups=("S0OTHER",)), ACCOUNT, Role.REQUEST, "not among the requesters of account prod"),
+    (sight(CAROL), ACCOUNT, Role.STOP, "not among the requesters or approvers of account prod"),
+    (sight(Person(id=BOB)), ACCOUNT, Role.REQUEST, "not among the requesters of account prod"),
     (sight(Person(id=BOB)), ACCOUNT, Role.STOP, None),
-    (sight(), NOBODY, Role.REQUEST, "you are not among the requesters of account prod"),
-    (sight(), NOBODY, Role.STOP, "you are not among the requesters or approvers of account prod"),
+    (sight(), NOBODY, Role.REQUEST, "not among the requesters of account prod"),
+    (sight(), NOBODY, Role.STOP, "not among the requesters or approvers of account prod"),
     (sight(Person(id=ANN, guest=True)), ACCOUNT, Role.REQUEST, "guests of this workspace may not cancel anything"),
-    (sight(Person(id=ANN, bot=True)), ACCOUNT, Role.REQUEST, "bots may not order cancellations"),
-    (sight(Person(id=ANN, deactivated=True)), ACCOUNT, Role.REQUEST, "your Slack account is deactivated"),
+    (sight(Person(id=ANN, bot=True)), ACCOUNT, Role.REQUEST, "bots may not cancel anything"),
+    (sight(Person(id=ANN, deactivated=True)), ACCOUNT, Role.REQUEST, "deactivated accounts may not cancel anything"),
     (
         sight(Person(id=ANN, stranger=True)),
         ACCOUNT,
         Role.REQUEST,
-        "you belong to another organisation (Slack Connect)",
+        "people of other organisations (Slack Connect) may not cancel anything",
     ),
-    (sight(Person(id=ANN, ours=False)), ACCOUNT, Role.STOP, "you belong to another organisation (Slack Connect)"),
+    (sight(Person(id=ANN, ours=False)), ACCOUNT, Role.STOP, "people of other organisations (Slack Connect) may not cancel anything"),
     (sight(place=Place(id="C0X")), ACCOUNT, Role.REQUEST, "account prod may not be used in this channel"),
     (sight(), account(channels=()), Role.REQUEST, "account prod may not be used in this channel"),
     (
@@ -69,7 +69,7 @@ FAULTS: list[tuple[Sight, Account, Role, str | None]] = [
         sight(Person(id="cli:eve"), place=None),
         ACCOUNT,
         Role.REQUEST,
-        "you are not among the requesters of account prod",
+        "not among the requesters of account prod",
     ),
     (sight(Person(id="cli:ann"), place=None), account(requesters=("cli:ann",)), Role.REQUEST, None),
 ]
@@ -85,7 +85,7 @@ def test_a_stranger_learns_nothing_of_the_account() -> None:
     """Somebody from elsewhere is told so, and not which channels or groups an account has."""
     seen = sight(Person(id="U0X", stranger=True), place=Place(id="C0X", external=True))
 
-    assert "you belong to another organisation (Slack Connect)" == fault(seen, NOBODY, Role.REQUEST)
+    assert "people of other organisations (Slack Connect) may not cancel anything" == fault(seen, NOBODY, Role.REQUEST)
 
 
 def test_the_evidence_is_what_was_seen() -> None:

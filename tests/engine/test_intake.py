@@ -204,8 +204,8 @@ class TestCheck:
     @pytest.mark.parametrize(
         ("actor", "change", "reason"),
         [
-            (GUS, {}, "you are not among the requesters"),
-            (LEA, {}, "you are not among the requesters"),
+            (GUS, {}, "not among the requesters"),
+            (LEA, {}, "not among the requesters"),
             (ANN, {"guest": True}, "guests"),
             (ANN, {"stranger": True}, "another organisation"),
             (ANN, {"ours": False}, "another organisation"),
@@ -448,7 +448,7 @@ class TestLook:
         """Somebody who may not order may not look either; that is remembered and the cloud hears nothing."""
         shown = stage.one.intake.look(GUS, ORDER, stage.account, channel=OPS)
 
-        assert shown.startswith("Refused: you are not among the requesters")
+        assert shown.startswith("Refused: not among the requesters")
         assert (["refused"], []) == ([event.kind for event in stage.ledger.events(after=0)], stage.simulated.arrivals)
 
     @pytest.mark.parametrize("error", [CloudError, DirectoryError])

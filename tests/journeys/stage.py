@@ -23,7 +23,7 @@ from bot.ledger.ledger import Ledger
 from bot.playground.cloud.aliyun_cloud import AliyunCloud, Arrival
 from bot.playground.slack.local_slack import LocalSlack
 from bot.playground.slack.values import Delivery, Message
-from bot.playground.world import ANN, AUDIT, JOB, OPS, Stage
+from bot.playground.world import ANN, JOB, OPS, Stage
 from bot.wiring import Bot, now
 
 SECRETS: Final[Mapping[str, str]] = {
@@ -55,6 +55,11 @@ approvers = ["S0LEADS"]
 default = true
 {account}
 """
+END: Final = (
+    "<@U0ANN> Done: the {statuses} tasks of job {job} on pumps (#{number})."
+    " asked {count} · accepted {count} · confirmed {count} · left 0."
+)
+"""The reply that tells the asker the end."""
 COMMAND: Final = Path(sys.executable).with_name("ota-bot")
 PATIENCE: Final = 20.0
 """Seconds that something which takes well under one may take on a busy machine."""
@@ -120,7 +125,7 @@ class Scene:
         return Process(self, f"bot-{next(self._names)}", secrets)
 
     def _hang_up(self, bot: Bot) -> None:
-        """Spare slack_sdk's close its waits, 3 s for a last read and 1 s for a last message: an end and an empty one."""
+        """Spare slack_sdk's close its waits: 3 s for a last read, and 1 s for a last message."""
         client = bot._app._handler.client if bot._app else None
         if client is not None:
             client.default_auto_reconnect_enabled = client.auto_reconnect_enabled = False
@@ -221,7 +226,7 @@ class Process:
         self._out, self._err = scene.folder / f"{name}.out", scene.folder / f"{name}.err"
         environment = {"PATH": os.environ.get("PATH", ""), **secrets}
         with self._out.open("wb") as out, self._err.open("wb") as err:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - the command under test
                 [COMMAND, "run", "--config", scene.config], stdout=out, stderr=err, env=environment, cwd=scene.folder
             )
 

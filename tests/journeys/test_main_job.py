@@ -7,7 +7,7 @@ import pytest
 
 from bot.playground.slack.values import Message
 from bot.playground.world import ANN, AUDIT, BEN, GUS, JOB, LEA, OPS
-from tests.journeys.stage import COUNTS, PATIENCE, WORDS, Scene
+from tests.journeys.stage import COUNTS, END, PATIENCE, WORDS, Scene
 
 
 class Played:
@@ -52,8 +52,8 @@ def test_the_card_shows_what_would_be_hit(played: Played) -> None:
         f"<@{ANN}> wants to cancel *the queued and notified tasks of job {JOB}* on *pumps*",
         "52 now, at most 59",
         "unconfirmed 7, queued 40, notified 12, in-progress 5",
-        f"CancelOTATaskByJob {JOB}: queued, notified",
-        "about 1 s at the account's rate",
+        "`CancelOTATaskByJob` queued, notified",
+        "About 1 s at the account's rate",
         "1.4.2 bricks pumps",
         digest[:12],
     ):
@@ -103,7 +103,7 @@ def test_the_card_says_the_three_figures_apart(played: Played) -> None:
 def test_there_is_one_card(played: Played) -> None:
     """The card is edited in place: the channel holds one message of the cancellation, and its thread the end."""
     assert [played.asked.ts] == [message.ts for message in played.world.slack.messages(OPS)]
-    assert [f"<@{ANN}> Done: #1. Asked 52, accepted 52, confirmed 52, left 0."] == [
+    assert [END.format(statuses="queued and notified", job=JOB, number=1, count=52)] == [
         reply.text for reply in played.world.slack.thread(OPS, played.done.ts)
     ]
 

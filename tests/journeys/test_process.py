@@ -175,7 +175,7 @@ def test_it_leaves_while_slack_is_silent(stories: Stories) -> None:
 
 
 def test_no_secret_is_written(stories: Stories) -> None:
-    """No secret is in the output, the logs, the ledger's files or anything sent to Slack, though the cloud echoes it."""
+    """No secret is in output, logs, the ledger's files or anything sent to Slack, though the cloud echoes it."""
     seen, everything = stories.end(with_secrets_about)
 
     assert "SignatureDoesNotMatch" in seen

@@ -23,17 +23,17 @@ GUEST, ULTRA, STRANGER, FOREIGNER, GONE, ROBOT, APP, CARL = (
     "U0CARL",
 )
 SIDE, SHARED, CELLAR = "C0SIDE", "C0SIDE", "C0CELLAR"
-ORGANISATION: Final = "you belong to another organisation (Slack Connect)"
+ORGANISATION: Final = "people of other organisations (Slack Connect) may not cancel anything"
 REASONS: Final = {
     GUEST: "guests of this workspace may not cancel anything",
     ULTRA: "guests of this workspace may not cancel anything",
     STRANGER: ORGANISATION,
     FOREIGNER: ORGANISATION,
-    GONE: "your Slack account is deactivated",
-    ROBOT: "bots may not order cancellations",
-    APP: "bots may not order cancellations",
-    BEN: "you are not among the requesters of account pumps",
-    LEA: "you are not among the requesters of account pumps",
+    GONE: "deactivated accounts may not cancel anything",
+    ROBOT: "bots may not cancel anything",
+    APP: "bots may not cancel anything",
+    BEN: "not among the requesters of account pumps",
+    LEA: "not among the requesters of account pumps",
 }
 """What each of them is told. All but Ben and Lea are in the group on call: the group is not what stops them."""
 

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, cast
 
 import pytest
-from slack_bolt import Ack, BoltContext
+from slack_bolt import BoltContext
 
 from bot.engine.keeper import Halt
 from bot.playground.slack.values import Delivery, Message
@@ -198,7 +199,7 @@ def test_nothing_to_hit_has_no_card(town: Town) -> None:
     shown = later(town, ANN, "job job-empty queued")
 
     assert "Nothing to cancel: job job-empty has no task that is queued. Nothing was changed." in shown
-    assert "in-progress 1, succeeded 3, failed 0, canceled 0" in shown
+    assert "in-progress 1, succeeded 3, failed 0, cancelled 0" in shown
     assert [] == [message for message in town.slack.messages(OPS) if "job-empty" in message.text]
 
 
@@ -241,13 +242,17 @@ def test_an_unknown_account_names_the_nearest(town: Town) -> None:
 # --- who may see what ------------------------------------------------------------------------------------------------
 
 
+def cards_of(town: Scene, job: str) -> list[Message]:
+    return [card for card in town.slack.messages(OPS) if job in card.text]
+
+
 @pytest.fixture(scope="module")
 def seen(town: Town) -> Town:
     """Give the town with one cancellation on each of two accounts that have a card."""
     town.order("job job-pumps queued because of pumps")
     town.order("job job-valves queued on valves because of valves", user=BEN)
     for job in ("job-pumps", "job-valves"):
-        until(lambda job=job: [card for card in town.slack.messages(OPS) if job in card.text])  # type: ignore[misc]
+        until(partial(cards_of, town, job))
     return town
 
 
@@ -289,7 +294,7 @@ def test_show_draws_the_card_again(seen: Town) -> None:
     """`show` answers with the card as it is, without its buttons, and a link to it."""
     number = number_of(seen, "job-pumps")
     shown = answer(seen, ANN, f"show {number}")
-    (card,) = [message for message in seen.slack.messages(OPS) if "job-pumps" in message.text]
+    (card,) = cards_of(seen, "job-pumps")
 
     assert card.text == shown.text
     assert () == shown.buttons
@@ -337,7 +342,7 @@ def test_stop_is_for_requesters_and_approvers(seen: Town) -> None:
     idle = seen.order(f"stop {number}", user=LEA).shown
     unknown = seen.order("stop 4711").shown
 
-    assert "Refused: you are not among the requesters or approvers of account pumps. Nothing was changed." == refused
+    assert "Refused: not among the requesters or approvers of account pumps. Nothing was changed." == refused
     assert (BEN, "stop", number) == next(
         (event.actor, event.body["what"], event.cancellation) for event in reversed(seen.events("refused"))
     )
@@ -414,11 +419,9 @@ def delivered(commands: Commands, *in_time: bool, trigger: str = "1.a") -> str:
     """Deliver an order; each look at the clock finds it in time or not, the last answer for good."""
     answers = list(in_time)
     told = Told()
-    ack: Any = told
     context = BoltContext({"in_time": lambda: answers.pop(0) if len(answers) > 1 else answers[0]})
     body = {"user_id": ANN, "channel_id": OPS, "text": WORDS, "trigger_id": trigger}
-    assert isinstance(ack, Told | Ack)
-    commands.command(ack, body, context)
+    commands.command(cast(Any, told), body, context)
     (text,) = told.texts
     return text
 

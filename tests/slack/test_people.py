@@ -84,7 +84,7 @@ def test_a_member_is_seen_as_they_are(directory: SlackDirectory) -> None:
         ({"team_id": "T0ELSE"}, {"team": "T0ELSE", "ours": False}),
         ({"team_id": ""}, {"team": "", "ours": False}),
     ],
-    ids=lambda value: "+".join(value),
+    ids="+".join,
 )
 def test_flags_are_read(
     slack: LocalSlack, directory: SlackDirectory, flags: dict[str, Any], seen: dict[str, Any]
@@ -126,7 +126,7 @@ def test_an_unknown_person_is_a_stranger(directory: SlackDirectory) -> None:
     person = look(directory, "U0NOBODY").person
 
     assert (True, False) == (person.stranger, person.ours)
-    assert "you belong to another organisation (Slack Connect)" == fault(
+    assert "people of other organisations (Slack Connect) may not cancel anything" == fault(
         look(directory, "U0NOBODY"), ON_CALL, Role.REQUEST
     )
 
@@ -140,7 +140,7 @@ def test_people_at_a_terminal_are_not_asked_of_slack(slack: LocalSlack, director
 
 
 def test_names_are_for_lines_that_mention_nobody(slack: LocalSlack, directory: SlackDirectory) -> None:
-    """A person's real name stands for them; the bot, the terminal and whoever Slack does not know stand for themselves."""
+    """A person's real name stands for them; whoever Slack does not know stands for themselves."""
     assert ["Ann Arbor", "bot", "cli:ann", "U0NOBODY"] == [
         directory.name(actor) for actor in (ANN, "bot", "cli:ann", "U0NOBODY")
     ]

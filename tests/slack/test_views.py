@@ -18,7 +18,9 @@ from bot.domain.order import CancelJob
 from bot.domain.plan import freeze
 from bot.domain.status import Status
 from bot.playground.slack.block_kit import problems
-from bot.slack.views import DIGITS, TEXT, Message, audit_line, card, line, listing, reply, said
+from bot.slack.card import card
+from bot.slack.message import DIGITS, TEXT, Message, said
+from bot.slack.views import audit_line, line, listing, reply
 from tests.builders import (
     ACCOUNT,
     ANN,
@@ -178,7 +180,7 @@ def test_it_says_what_it_is_about(phase: Phase) -> None:
         f"<@{ANN}>",
         REASON,
         "*prod*",
-        "CancelOTATaskByJob J1: queued, notified",
+        "`CancelOTATaskByJob` queued, notified",
         "unconfirmed 7, queued 40, notified 12, in-progress 5",
         "52 now, at most 59",
         "about 1 s at the account's rate",
@@ -194,7 +196,7 @@ def test_the_text_is_a_sentence(phase: Phase) -> None:
     """Screen readers read the text alone: it says state, number, what, where and why, as sentences, to nobody."""
     text = card(state_in(phase)).text
 
-    assert f"{phase.value}: cancellation #1 of the queued and notified tasks of job J1 on prod. 52 now" in text
+    assert f"{phase.value}: cancellation #1 of the queued and notified tasks of job J1 on prod. " in text
     assert f"Why: {REASON}." in text
     assert [] == LIVE.findall(text)
     assert len(text) <= 4000
@@ -202,13 +204,13 @@ def test_the_text_is_a_sentence(phase: Phase) -> None:
 
 @pytest.mark.parametrize("phase", [Phase.DONE, Phase.PARTLY_DONE, Phase.FAILED, Phase.STOPPED])
 def test_a_finished_card_says_the_figures_apart(phase: Phase) -> None:
-    """Asked, accepted, confirmed and left stand apart on a finished card, what was not seen yet as that."""
+    """Asked, accepted, confirmed and left stand apart on a finished card, what was not read as that."""
     drawn = written(card(state_in(phase)))
     figures = {
         Phase.DONE: "*asked* 52 · *accepted* 52 · *confirmed* 52 · *left* 0",
-        Phase.PARTLY_DONE: "*asked* 52 · *accepted* 52 · *confirmed* not seen yet · *left* unknown",
-        Phase.FAILED: "*asked* 52 · *accepted* 0 · *confirmed* not seen yet · *left* unknown",
-        Phase.STOPPED: "*asked* 52 · *accepted* 0 · *confirmed* not seen yet · *left* unknown",
+        Phase.PARTLY_DONE: "*asked* 52 · *accepted* 52 · *confirmed* not read · *left* not read",
+        Phase.FAILED: "*asked* 52 · *accepted* 0 · *confirmed* not read · *left* not read",
+        Phase.STOPPED: "*asked* 52 · *accepted* 0 · *confirmed* not read · *left* not read",
     }
 
     assert figures[phase] in drawn
@@ -354,7 +356,7 @@ def hostile(reason: str, words: str) -> list[State]:
 
 @given(reason=HOSTILE, words=HOSTILE)
 def test_nothing_hostile_gets_loose(reason: str, words: str) -> None:
-    """Whatever reason, job, account and cloud say, only the asker's mention and the time are live, in blocks and text."""
+    """Whatever reason, job, account and cloud say, only the asker's mention and the time are live."""
     for state in hostile(reason, words):
         drawn = card(state, reposted=True)
         live = [found for text in (*mrkdwn(drawn.blocks), drawn.text) for found in LIVE.findall(text)]
@@ -416,7 +418,9 @@ def test_the_end_is_told_to_the_requester(phase: Phase) -> None:
     """The end is a reply that mentions the requester and nobody else, with the figures; it is not broadcast."""
     message = told(life_in(phase))
 
-    assert message.text.startswith(f"<@{ANN}> {phase.value}: #1. Asked 52, accepted")
+    assert message.text.startswith(
+        f"<@{ANN}> {phase.value}: the queued and notified tasks of job J1 on prod (#1). asked 52 · accepted"
+    )
     assert [f"<@{ANN}>"] == LIVE.findall(message.text)
     assert not message.broadcast
 
@@ -426,7 +430,7 @@ def test_what_went_wrong_is_broadcast(phase: Phase) -> None:
     """Failed and Partly done are shown in the channel, too."""
     message = told(life_in(phase))
 
-    assert message.text.startswith(f"<@{ANN}> {phase.value}: #1.")
+    assert message.text.startswith(f"<@{ANN}> {phase.value}: the queued and notified tasks of job J1 on prod (#1).")
     assert message.broadcast
 
 
@@ -438,16 +442,16 @@ def test_what_ends_by_itself_is_told(life: Life, word: str) -> None:
     """An order that ended without its asker's doing tells them, and that nothing was cancelled."""
     message = told(life)
 
-    assert message.text.startswith(f"<@{ANN}> {word}: #1 was not carried out, because ")
+    assert message.text.startswith(f"<@{ANN}> {word}: the queued and notified tasks of job J1 on prod (#1), because ")
     assert message.text.endswith("Nothing was cancelled.")
     assert [f"<@{ANN}>"] == LIVE.findall(message.text)
 
 
 def test_somebody_elses_stop_is_told() -> None:
-    """A stop by somebody else rings the requester and names who it was; one's own says nothing."""
+    """A stop by somebody else rings the requester alone; one's own says nothing."""
     by_bob = told(life_in(Phase.RUNNING).after(stop(BOB)))
 
-    assert f"<@{ANN}> <@{BOB}> is stopping #1." == by_bob.text
+    assert f"<@{ANN}> #1 is being ended early; the card says by whom." == by_bob.text
     assert None is reply(*last(life_in(Phase.RUNNING).after(stop(ANN))))
 
 

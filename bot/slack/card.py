@@ -1,0 +1,186 @@
+"""Draws the card: a cancellation's one message, in its present state. Pure.
+
+The state word stands first, and no other state word stands on it. What a tired person needs comes first, too: what is
+asked of them, or what came of it.
+"""
+
+from typing import Any, Final
+
+from bot.domain.call import Outcome
+from bot.domain.cancellation import BEFORE_START, Phase, Run, State
+from bot.domain.order import CancelJob
+from bot.domain.plan import Plan
+from bot.domain.wording import counts_line, job_line, now_at_most, number, seconds, target
+from bot.slack.escape import code, mention, plain, safe, trim
+from bot.slack.message import DIGITS, TEXT, Message, mrkdwn, plain_text, section, when
+
+MOST_FAILURES: Final = 5
+"""Calls without success that the card shows; the thread has them all."""
+
+
+def card(state: State, *, buttons: bool = True, reposted: bool = False) -> Message:
+    """Draw the card of a cancellation in its present state.
+
+    `reposted` says that an earlier card may lie above: its first post was tried and never heard of.
+    """
+    lines = [_headline(state), _figures(state), _ending(state)]
+    blocks: list[dict[str, Any]] = [
+        {"type": "header", "text": plain_text(f"{state.phase.value} · cancellation #{state.id}", 150)},
+        *(section(line) for line in lines if line),
+        {"type": "section", "fields": [mrkdwn(field) for field in _fields(state)]},
+    ]
+    notes = _notes(state) + (["An earlier card of this may lie above; only this one counts."] if reposted else [])
+    if notes:
+        blocks.append({"type": "context", "elements": [mrkdwn(note) for note in notes[:10]]})
+    pressed = _buttons(state) if buttons else []
+    if pressed:
+        blocks.append({"type": "actions", "block_id": f"answer-{state.id}-{state.event}", "elements": pressed})
+    return Message(text=trim(_sentence(state), TEXT), blocks=tuple(blocks))
+
+
+def figures(run: Run) -> str:
+    """Return what was asked, accepted and confirmed, apart; what was not looked at is said."""
+    confirmed = "not read" if run.confirmed is None else number(run.confirmed)
+    left = "not read" if run.left is None else number(run.left)
+    return f"*asked* {number(run.asked)} · *accepted* {number(run.accepted)} · *confirmed* {confirmed} · *left* {left}"
+
+
+def _headline(state: State) -> str:
+    what = f"*{safe(target(state.order), 500)}* on *{safe(state.account, 100)}*"
+    if state.phase in BEFORE_START - {Phase.APPROVED}:
+        return f"{mention(state.requester)} wants to cancel {what}"
+    return f"Cancel of {what}, asked for by {mention(state.requester)}"
+
+
+def _figures(state: State) -> str:
+    run = state.run
+    if run is None:
+        return ""
+    if state.phase is not Phase.RUNNING:
+        return figures(run)
+    taken = sum(high - low + 1 for low, high in run.done)
+    out = len(run.out)
+    stopping = f" {mention(state.stopped_by)} pressed Stop" if state.stopped_by else ""
+    still = f"; stopping: {out} call{'' if out == 1 else 's'} still out." if state.stopped_by else ""
+    return f"Calls taken: {taken} of {run.calls}.{stopping}{still}"
+
+
+def _ending(state: State) -> str:
+    """Say why and by whom it ended, and that nothing was cancelled where that is so."""
+    if state.ended is None:
+        return ""
+    why = safe(state.why.rstrip("."), 600)
+    by = mention(state.ended_by or "")
+    said = {
+        Phase.EXPIRED: "Nobody answered in time.",
+        Phase.WITHDRAWN: f"Taken back by {by}.",
+        Phase.REJECTED: f"By {by}: {why}.",
+        Phase.STOPPED: f"Ended by {mention(state.stopped_by or '')}; what was not sent stays unsent.",
+    }.get(state.phase, f"{why[:1].upper()}{why[1:]}." if why else "")
+    nothing = "" if state.run is not None else "Nothing was cancelled."
+    attempts = state.run.attempts if state.run else {}
+    failures = [_failure(call, state) for call in sorted(attempts)[:MOST_FAILURES]]
+    return "\n".join(filter(None, (" ".join(filter(None, (said, nothing))), *failures)))
+
+
+def _failure(call: int, state: State) -> str:
+    attempt = state.run.attempts[call] if state.run else None
+    if attempt is None:
+        return ""
+    # Not the outcomes' own words: one of them is a state word, and only the present state stands on the card.
+    outcome = "no usable answer" if attempt.outcome is Outcome.UNKNOWN else "not taken"
+    said = safe(f"{attempt.code} {attempt.message}".strip(), 300)
+    return f"Call {call}, attempt {attempt.number}, {outcome}: {said}"
+
+
+def _fields(state: State) -> list[str]:
+    plan, preview = state.plan, state.preview
+    before = state.phase in BEFORE_START
+    fields = [f"*Why*\n{safe(state.order.reason or 'no reason given', 600)}"]
+    if preview is not None:
+        fields.append(f"*Job*\n{safe(job_line(preview, status=False), 500)}")
+        counted = "*Its tasks*" if before else "*Its tasks at the preview*"
+        fields.append(f"{counted}\n{safe(counts_line(preview), 500)}")
+    if plan is not None:
+        devices = "*Devices*" if before else "*Devices at the preview*"
+        time = f"about {seconds(state.estimate or 1)} at the account's rate"
+        fields.append(f"{devices}\n{now_at_most(state.size, plan.at_most)}")
+        fields.append(f"*Operation*\n{code(plan.operation)} {', '.join(plan.statuses)}")
+        fields.append(f"*Time and plan*\n{time}, {code((state.digest or '')[:DIGITS])}")
+    return fields
+
+
+def _notes(state: State) -> list[str]:
+    notes = []
+    run, plan = state.run, state.plan
+    if run is not None and plan is not None and plan.at_most is not None and (run.confirmed or 0) > plan.at_most:
+        notes.append(
+            "More tasks of this job were seen cancelled than this could hit: somebody else cancels on it, too."
+        )
+    if state.phase in BEFORE_START and isinstance(state.order, CancelJob):
+        notes.append("Hits whatever is in these statuses when it starts; the devices are not listed beforehand.")
+        if state.preview is not None and state.preview.job.dynamic:
+            notes.append("This is a dynamic batch: devices keep joining it until its strategy is cancelled, too.")
+    if state.deadline is not None and state.phase is Phase.APPROVED:
+        notes.append(f"If it has not started by {when(state.deadline)}, nothing is cancelled.")
+    elif state.deadline is not None and state.phase in BEFORE_START:
+        notes.append(f"Without an answer by {when(state.deadline)} nothing is cancelled.")
+    return notes
+
+
+def _sentence(state: State) -> str:
+    """Say the whole card in words: screen readers read this and not the blocks. It mentions nobody."""
+    parts = [f"{state.phase.value}: cancellation #{state.id} of {target(state.order)} on {state.account}"]
+    if state.plan is not None and state.phase in BEFORE_START:
+        parts.append(now_at_most(state.size, state.plan.at_most))
+    if state.run is not None and state.ended is not None:
+        parts.append(figures(state.run).replace("*", "").replace(" ·", ","))
+    if state.why:
+        parts.append(state.why)
+    if state.ended is not None and state.run is None:
+        parts.append("Nothing was cancelled")
+    parts.append(f"Why: {state.order.reason}" if state.order.reason else "No reason was given")
+    return ". ".join(safe(part, 800).rstrip(".") for part in parts) + "."
+
+
+def _buttons(state: State) -> list[dict[str, Any]]:
+    if state.phase is Phase.WAITING_CONFIRMATION and state.plan is not None:
+        return [
+            _button("confirm", state, _confirm_label(state), style="danger", dialog=_dialog(state, state.plan)),
+            _button("withdraw", state, "Keep them"),
+        ]
+    stoppable = state.phase is Phase.APPROVED or (state.phase is Phase.RUNNING and state.stopped_by is None)
+    return [_button("stop", state, "Stop")] if stoppable else []
+
+
+def _confirm_label(state: State) -> str:
+    return "Cancel these upgrades" if state.size is None else f"Cancel {number(state.size)} upgrades"
+
+
+def _dialog(state: State, plan: Plan) -> dict[str, Any]:
+    text = (
+        f"{target(state.order)} on {state.account}: {now_at_most(state.size, plan.at_most)}."
+        " A cancelled task is not taken up again by itself."
+    )
+    return {
+        "title": plain_text(f"{_confirm_label(state)}?", 100),
+        "text": plain_text(text[:1].upper() + text[1:], 300),
+        "confirm": plain_text("Cancel them", 30),
+        "deny": plain_text("Go back", 30),
+        "style": "danger",
+    }
+
+
+def _button(
+    action: str, state: State, label: str, *, style: str | None = None, dialog: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Make a button; its value is the cancellation's id and nothing more, because nothing in Slack is authority."""
+    return {
+        "type": "button",
+        "action_id": action,
+        "value": str(state.id),
+        "text": plain_text(label, 75),
+        "accessibility_label": plain(f"{label}, cancellation #{state.id}", 75),
+        **({"style": style} if style else {}),
+        **({"confirm": dialog} if dialog else {}),
+    }
