@@ -36,9 +36,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _demo(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--port", type=int, default=0, metavar="N", help="port of the page (default: any free one)"
-    )
+    command.add_argument("--port", type=int, default=0, metavar="N", help="port of the page (default: any free one)")
     command.add_argument("--tour", action="store_true", help="play only the tour, as a transcript, then exit")
     command.set_defaults(do=demo.demo)
 

@@ -55,7 +55,12 @@ FAULTS: list[tuple[Sight, Account, Role, str | None]] = [
         Role.REQUEST,
         "people of other organisations (Slack Connect) may not cancel anything",
     ),
-    (sight(Person(id=ANN, ours=False)), ACCOUNT, Role.STOP, "people of other organisations (Slack Connect) may not cancel anything"),
+    (
+        sight(Person(id=ANN, ours=False)),
+        ACCOUNT,
+        Role.STOP,
+        "people of other organisations (Slack Connect) may not cancel anything",
+    ),
     (sight(place=Place(id="C0X")), ACCOUNT, Role.REQUEST, "account prod may not be used in this channel"),
     (sight(), account(channels=()), Role.REQUEST, "account prod may not be used in this channel"),
     (

@@ -17,6 +17,7 @@ from bot.config import Need, load
 from bot.domain.cancellation import State
 from bot.domain.errors import LedgerError
 from bot.domain.events import Event
+from bot.domain.plan import CANCEL_JOB
 from bot.engine.keeper import Halt
 from bot.ledger.chain import Verified
 from bot.ledger.ledger import Ledger
@@ -53,6 +54,7 @@ channels = ["C0OPS", "C0SIDE"]
 requesters = ["S0ONCALL"]
 approvers = ["S0LEADS"]
 default = true
+qps = {{ job = 5, devices = 10, strategy = 10, query = 200 }}
 {account}
 """
 END: Final = (
@@ -86,7 +88,9 @@ class Scene:
     def __init__(self, folder: Path, *, approval: str = "", account: str = "") -> None:
         self.folder = folder
         self.slack = LocalSlack(bot_token=SECRETS["SLACK_BOT_TOKEN"], app_token=SECRETS["SLACK_APP_TOKEN"])
-        self.cloud = AliyunCloud(keys={SECRETS["ALIYUN_KEY_ID"]: SECRETS["ALIYUN_KEY_SECRET"]})
+        # Reads are not held back, or each preview would take half a second: the throttle has tests of its own.
+        keys = {SECRETS["ALIYUN_KEY_ID"]: SECRETS["ALIYUN_KEY_SECRET"]}
+        self.cloud = AliyunCloud(keys=keys, limits={CANCEL_JOB: 5})
         self.config = folder / "ota-bot.toml"
         self.database = folder / "ota-bot.db"
         self._lines = {"approval": approval, "account": account}

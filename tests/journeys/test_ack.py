@@ -32,7 +32,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Scene, list
         for number in range(1, RUNNING + 1):
             scene.cloud.fleet.add_job(f"job-{number}", counts={"QUEUED": 5})
             scene.order(f"job job-{number} queued because it is one of many")
-        scene.cloud.faults.add("latency", "CancelOTATaskByJob", seconds=5.0, times=RUNNING)
+        scene.cloud.faults.add("latency", "CancelOTATaskByJob", seconds=4.0, times=RUNNING)
         until(lambda: len(scene.events("previewed")) == RUNNING)
         for number in range(1, RUNNING + 1):
             # What a press of the button does: the cards come one a second, and would take ten.

@@ -53,7 +53,7 @@ def test_the_card_shows_what_would_be_hit(played: Played) -> None:
         "52 now, at most 59",
         "unconfirmed 7, queued 40, notified 12, in-progress 5",
         "`CancelOTATaskByJob` queued, notified",
-        "About 1 s at the account's rate",
+        "bout 1 s at the account's rate",
         "1.4.2 bricks pumps",
         digest[:12],
     ):

@@ -24,6 +24,7 @@ endpoint = "{cloud}"
 key_id = "env:ALIYUN_KEY_ID"
 key_secret = "env:ALIYUN_KEY_SECRET"
 quota = "pumps"
+qps = {{ job = 5, devices = 10, strategy = 10, query = 200 }}
 channels = ["C0VALVES", "C0OPS"]
 requesters = ["U0BEN"]
 approvers = ["S0LEADS"]
@@ -40,7 +41,7 @@ requesters = ["S0ONCALL"]
 
 
 class Town(Scene):
-    """A scene with three accounts, and the bot in this process."""
+    """A scene with three accounts, the bot in this process, and a card of a cancellation on two of the accounts."""
 
     bot: Bot
 
@@ -50,9 +51,19 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     with Town(tmp_path_factory.mktemp("town")) as town:
         town.config.write_text(town.config.read_text() + ACCOUNTS.format(cloud=town.cloud.url))
         town.slack.add_channel(VALVES, "valves", [ANN, BEN, LEA])
+        for account in ("pumps", "valves"):
+            town.cloud.fleet.add_job(f"job-{account}", counts={"QUEUED": 2})
         with town.hosted() as bot:
             town.bot = bot
+            town.order("job job-pumps queued because of pumps")
+            town.order("job job-valves queued on valves because of valves", user=BEN)
+            for job in ("job-pumps", "job-valves"):
+                until(partial(cards_of, town, job))
             yield town
+
+
+def cards_of(town: Scene, job: str) -> list[Message]:
+    return [card for card in town.slack.messages(OPS) if job in card.text]
 
 
 def answer(town: Scene, user: str, words: str, channel: str = OPS) -> Message:
@@ -242,26 +253,6 @@ def test_an_unknown_account_names_the_nearest(town: Town) -> None:
 # --- who may see what ------------------------------------------------------------------------------------------------
 
 
-def cards_of(town: Scene, job: str) -> list[Message]:
-    return [card for card in town.slack.messages(OPS) if job in card.text]
-
-
-@pytest.fixture(scope="module")
-def seen(town: Town) -> Town:
-    """Give the town with one cancellation on each of two accounts that have a card."""
-    town.order("job job-pumps queued because of pumps")
-    town.order("job job-valves queued on valves because of valves", user=BEN)
-    for job in ("job-pumps", "job-valves"):
-        until(partial(cards_of, town, job))
-    return town
-
-
-@pytest.fixture(scope="module", autouse=True)
-def jobs(town: Town) -> None:
-    for account in ("pumps", "valves"):
-        town.cloud.fleet.add_job(f"job-{account}", counts={"QUEUED": 2})
-
-
 def number_of(town: Scene, job: str) -> int:
     return next(event.cancellation or 0 for event in town.events("requested") if event.body["order"]["job"] == job)
 
@@ -281,20 +272,20 @@ def number_of(town: Scene, job: str) -> int:
 )
 @pytest.mark.parametrize("words", ["list", "pending"])
 def test_people_see_what_they_may_order_or_approve(
-    seen: Town, words: str, user: str, channel: str, jobs_seen: set[str]
+    town: Town, words: str, user: str, channel: str, jobs_seen: set[str]
 ) -> None:
     """A list holds the cancellations of the accounts that are at home here and that know this person; nothing else."""
-    shown = later(seen, user, words, channel)
+    shown = later(town, user, words, channel)
 
     assert jobs_seen == {job for job in ("job-pumps", "job-valves") if job in shown}
     assert jobs_seen or "You may see no account's cancellations in this channel." in shown
 
 
-def test_show_draws_the_card_again(seen: Town) -> None:
+def test_show_draws_the_card_again(town: Town) -> None:
     """`show` answers with the card as it is, without its buttons, and a link to it."""
-    number = number_of(seen, "job-pumps")
-    shown = answer(seen, ANN, f"show {number}")
-    (card,) = cards_of(seen, "job-pumps")
+    number = number_of(town, "job-pumps")
+    shown = answer(town, ANN, f"show {number}")
+    (card,) = cards_of(town, "job-pumps")
 
     assert card.text == shown.text
     assert () == shown.buttons
@@ -304,47 +295,47 @@ def test_show_draws_the_card_again(seen: Town) -> None:
 @pytest.mark.parametrize(
     ("user", "channel", "job"), [(ANN, OPS, "job-valves"), (BEN, OPS, "job-pumps"), (LEA, VALVES, "job-pumps")]
 )
-def test_show_hides_what_is_not_for_them(seen: Town, user: str, channel: str, job: str) -> None:
+def test_show_hides_what_is_not_for_them(town: Town, user: str, channel: str, job: str) -> None:
     """A cancellation of another account is as if it did not exist."""
-    number = number_of(seen, job)
+    number = number_of(town, job)
 
-    assert f"There is no #{number} that you may see here." == later(seen, user, f"show {number}", channel)
-    assert f"There is no #{number + 900} that you may see here." == later(seen, user, f"show {number + 900}", channel)
+    assert f"There is no #{number} that you may see here." == later(town, user, f"show {number}", channel)
+    assert f"There is no #{number + 900} that you may see here." == later(town, user, f"show {number + 900}", channel)
 
 
-def test_looking_stores_nothing(seen: Town) -> None:
+def test_looking_stores_nothing(town: Town) -> None:
     """`list`, `pending` and `show` leave no event."""
-    head = remembered(seen)
+    head = remembered(town)
 
-    for words in ("list", "pending", f"show {number_of(seen, 'job-pumps')}"):
-        later(seen, LEA, words)
+    for words in ("list", "pending", f"show {number_of(town, 'job-pumps')}"):
+        later(town, LEA, words)
 
-    assert head == remembered(seen)
+    assert head == remembered(town)
 
 
-def test_slack_not_saying_who_looks_shows_nothing(seen: Town) -> None:
+def test_slack_not_saying_who_looks_shows_nothing(town: Town) -> None:
     """Somebody of whom Slack says nothing sees nothing."""
-    seen.slack.add_user("U0NEW", "new")
-    seen.slack.add_channel(OPS, "ota-ops", [ANN, BEN, GUS, LEA, "U0NEW"])
-    seen.slack.faults.add("users.info", status=500)
+    town.slack.add_user("U0NEW", "new")
+    town.slack.add_channel(OPS, "ota-ops", [ANN, BEN, GUS, LEA, "U0NEW"])
+    town.slack.faults.add("users.info", status=500)
 
-    assert "Slack did not tell me who you are" in later(seen, "U0NEW", "list")
+    assert "Slack did not tell me who you are" in later(town, "U0NEW", "list")
 
 
 # --- stopping --------------------------------------------------------------------------------------------------------
 
 
-def test_stop_is_for_requesters_and_approvers(seen: Town) -> None:
+def test_stop_is_for_requesters_and_approvers(town: Town) -> None:
     """Whoever is on neither list of the account is refused and that is stored; what does not run says so."""
-    number = number_of(seen, "job-pumps")
+    number = number_of(town, "job-pumps")
 
-    refused = seen.order(f"stop {number}", user=BEN).shown
-    idle = seen.order(f"stop {number}", user=LEA).shown
-    unknown = seen.order("stop 4711").shown
+    refused = town.order(f"stop {number}", user=BEN).shown
+    idle = town.order(f"stop {number}", user=LEA).shown
+    unknown = town.order("stop 4711").shown
 
     assert "Refused: not among the requesters or approvers of account pumps. Nothing was changed." == refused
     assert (BEN, "stop", number) == next(
-        (event.actor, event.body["what"], event.cancellation) for event in reversed(seen.events("refused"))
+        (event.actor, event.body["what"], event.cancellation) for event in reversed(town.events("refused"))
     )
     assert f"#{number} " in idle
     assert "There is no #4711 that could be changed. Nothing was changed." == unknown
