@@ -27,7 +27,7 @@ demo: $(VENV)/.runtime ## show the bot at work: a local Slack and simulated clou
 
 test: lint ## run everything that must hold: lint, types, rooms, tests
 	@echo "==> Tests"
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.test ## check the style, the types and the imports between the rooms
 	@echo "==> Style, types and rooms"

@@ -64,7 +64,9 @@ def test_a_job_is_cancelled_by_typing_and_clicking(world: World, tab: Tab) -> No
         "canceled 52"
     )
     card(page).get_by_role("button", name="1 reply").click()
-    expect(page.get_by_role("complementary", name="Thread")).to_contain_text("@ann Done: #1.")
+    expect(page.get_by_role("complementary", name="Thread")).to_contain_text(
+        "@ann Done: the queued and notified tasks of job"
+    )
 
 
 def test_somebody_elses_confirm_is_refused(world: World, tab: Tab) -> None:

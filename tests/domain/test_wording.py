@@ -63,22 +63,22 @@ def test_all_counts_in_the_order_of_the_flow() -> None:
     ended = {"SUCCEEDED": 9, "FAILED": None, "CANCELED": 3}
     flow = "unconfirmed 7, queued 40, notified 12, in-progress 5"
 
-    assert f"{flow}, canceled 3" == counts_line(preview())
-    assert f"{flow}, succeeded 9, failed unknown, canceled 3" == counts_line(preview(), ended)
+    assert f"{flow}, cancelled 3" == counts_line(preview())
+    assert f"{flow}, succeeded 9, failed unknown, cancelled 3" == counts_line(preview(), ended)
 
 
 def test_a_scheduled_batch_comes_first() -> None:
     """The count of a scheduled batch is shown where there is one, and an unknown count is said."""
     seen = preview({**COUNTS, S: 64, U: None})
 
-    assert "scheduled 64, unconfirmed unknown, queued 40, notified 12, in-progress 5, canceled 3" == counts_line(seen)
+    assert "scheduled 64, unconfirmed unknown, queued 40, notified 12, in-progress 5, cancelled 3" == counts_line(seen)
 
 
 def test_a_job_is_recognised() -> None:
     """A job's line holds its name, version, state and kind, where the cloud tells them."""
     dynamic = Preview(job=Job(id="J2", dynamic=True), reading=reading())
 
-    assert "J1 · “Spring” · to 2.1 · IN_PROGRESS" == job_line(preview())
+    assert "J1 · “Spring” · to 2.1 · the batch is under way" == job_line(preview())
     assert "J2 · dynamic batch" == job_line(dynamic)
 
 
@@ -86,8 +86,8 @@ def test_nothing_to_hit_shows_all_counts() -> None:
     """An order that hits nothing is answered with every count of the job."""
     expected = (
         "Nothing to cancel: job J1 has no task that is queued, notified. Nothing was changed.\n"
-        "J1 · “Spring” · to 2.1 · IN_PROGRESS\n"
-        "All its tasks: unconfirmed 0, queued 0, notified 0, in-progress 0, succeeded 9, canceled 3."
+        "J1 · “Spring” · to 2.1 · the batch is under way\n"
+        "All its tasks: unconfirmed 0, queued 0, notified 0, in-progress 0, succeeded 9, cancelled 3."
     )
 
     assert expected == nothing_to_hit(ORDER, preview(DRAINED), {"SUCCEEDED": 9, "CANCELED": 3})
@@ -135,7 +135,7 @@ def test_a_preview_ends_with_the_line_that_orders_it() -> None:
     lines = preview_lines(ORDER, preview(), at_most=59, digest=plan().digest, estimate=61).splitlines()
 
     assert [
-        "Preview, nothing was changed. J1 · “Spring” · to 2.1 · IN_PROGRESS",
+        "Preview, nothing was changed. J1 · “Spring” · to 2.1 · the batch is under way",
         f"Would cancel: queued, notified (52 now, at most 59). All: {counts_line(preview())}.",
         f"About 1 min 1 s at the account's rate. Plan {plan().digest[:12]}.",
         "To order it: /ota-cancel job J1 queued,notified",

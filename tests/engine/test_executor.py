@@ -449,8 +449,8 @@ class TestStart:
         [
             ({"deactivated": True}, "deactivated accounts may not cancel anything"),
             ({"guest": True}, "guests of this workspace"),
-            ({"stranger": True}, "another organisation"),
-            ({"bot": True}, "bots may not order"),
+            ({"stranger": True}, "people of other organisations"),
+            ({"bot": True}, "bots may not cancel anything"),
         ],
     )
     def test_lost_standing(self, stage: Stage, change: dict[str, bool], words: str) -> None:

@@ -124,7 +124,7 @@ class TestCheck:
 
         assert (Phase.VOIDED, False) == (state.phase, state.has_card)
         assert "Nothing to cancel: job done has no task that is queued, notified. Nothing was changed." in told
-        assert "unconfirmed 3, queued 0, notified 0, in-progress 0, succeeded 9, failed 2, canceled 1." in told
+        assert "unconfirmed 3, queued 0, notified 0, in-progress 0, succeeded 9, failed 2, cancelled 1." in told
 
     @pytest.mark.parametrize(
         ("statuses", "approval", "reason"),
@@ -207,8 +207,8 @@ class TestCheck:
             (GUS, {}, "not among the requesters"),
             (LEA, {}, "not among the requesters"),
             (ANN, {"guest": True}, "guests"),
-            (ANN, {"stranger": True}, "another organisation"),
-            (ANN, {"ours": False}, "another organisation"),
+            (ANN, {"stranger": True}, "people of other organisations"),
+            (ANN, {"ours": False}, "people of other organisations"),
             (ANN, {"bot": True}, "bots"),
             (ANN, {"deactivated": True}, "deactivated"),
         ],

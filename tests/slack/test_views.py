@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from slackblocks import _limits
 
@@ -559,6 +559,7 @@ def test_an_empty_list_says_so() -> None:
     assert "The latest: none." == listing("The latest", []).text
 
 
+@settings(max_examples=25)
 @given(words=HOSTILE)
 def test_a_long_list_is_cut(words: str) -> None:
     """However much is listed, the answer stays one that Slack shows whole."""
