@@ -28,6 +28,8 @@ LISTENERS: Final = 40
 """Threads for answers; each is busy for milliseconds, or for 1.5 s while Slack is asked who somebody is."""
 RECEIVERS: Final = 20
 """Threads that hand envelopes to the listeners and wait for their acknowledgement."""
+GREETING: Final = 1.0
+"""Seconds that Slack's hello is waited for once the socket is open."""
 CLOSING: Final = 5.0
 """Seconds that closing may take."""
 TIMEOUT: Final = 10
@@ -50,6 +52,8 @@ class _Handler(SocketModeHandler):
         self._arrived: TTLCache[str, float] = TTLCache(10_000, 60, timer=timer)
         self._lock = threading.Lock()
         self._handled = threading.local()
+        self.greeted = threading.Event()
+        """Set when Slack has said hello: from then on it sends envelopes."""
         self.client.on_message_listeners.append(self._note)
 
     @property
@@ -64,6 +68,8 @@ class _Handler(SocketModeHandler):
         super().handle(client, req)
 
     def _note(self, message: str) -> None:
+        if not self.greeted.is_set() and re.search(r'"type"\s*:\s*"hello"', message):
+            self.greeted.set()
         found = re.search(r'"envelope_id"\s*:\s*"([^"]{1,100})"', message)
         if found:
             with self._lock:
@@ -94,12 +100,12 @@ class SlackApp:
         self._handler = _Handler(self._app, app_token.reveal(), timer=timer)
 
     def connect(self, *, within: float) -> bool:
-        """Open the socket; returns whether it is open within so many seconds."""
+        """Open the socket and let Slack say hello; returns whether it is open within so many seconds."""
         self._handler.connect()  # type: ignore[no-untyped-call]
         until = self._timer() + within
         while not self.connected and self._timer() < until:
             time.sleep(0.02)
-        return self.connected
+        return self.connected and (self._handler.greeted.wait(GREETING) or self.connected)
 
     @property
     def connected(self) -> bool:

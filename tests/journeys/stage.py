@@ -143,7 +143,9 @@ class Scene:
 
     def order(self, words: str = WORDS, *, user: str = ANN, channel: str = OPS, force: bool = False) -> Delivery:
         """Type `/ota-cancel` and the words."""
-        return self.slack.command(user, channel, words, force=force)
+        delivery = self.slack.command(user, channel, words, force=force)
+        assert None is delivery.failure, delivery.failure
+        return delivery
 
     def card(self, number: int = 1) -> Message:
         """Wait for the card of a cancellation and return it as it is now."""
@@ -265,6 +267,7 @@ class Process:
             return "\n" in self.out
 
         until(said)
+        self._scene.slack.wait_for(lambda: self._scene.slack.connections, PATIENCE)
         return self
 
     def send(self, number: signal.Signals) -> None:
