@@ -122,7 +122,9 @@ class Intake:
             self._end(state, nothing_to_hit(order, preview, cloud.finished(order.job)))
             return
         plan = freeze(order, preview, account)
-        verdict = judge(account.approval, statuses=plan.statuses, at_most=plan.at_most)
+        # Counted again at the confirmation, where it holds; here so that nobody is asked to confirm in vain.
+        alone = self._ledger.ran_alone(state, window=account.approval.window)
+        verdict = judge(account.approval, statuses=plan.statuses, at_most=plan.at_most, ran_alone=alone)
         if not isinstance(verdict, Allowed):
             self._end(state, decisions.verdict_reason(verdict))
             return
