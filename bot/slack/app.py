@@ -30,6 +30,8 @@ RECEIVERS: Final = 20
 """Threads that hand envelopes to the listeners and wait for their acknowledgement."""
 GREETING: Final = 1.0
 """Seconds that Slack's hello is waited for once the socket is open."""
+PING_EVERY: Final = 3
+"""Seconds between pings; a socket that ended without a word is found dead after five."""
 CLOSING: Final = 5.0
 """Seconds that closing may take."""
 TIMEOUT: Final = 10
@@ -47,7 +49,7 @@ class _Handler(SocketModeHandler):
     """Knows when each envelope came in: it may wait for a free thread before any listener sees it."""
 
     def __init__(self, app: App, app_token: str, *, timer: Callable[[], float]) -> None:
-        super().__init__(app, app_token, logger=_quiet(), concurrency=RECEIVERS)
+        super().__init__(app, app_token, logger=_quiet(), concurrency=RECEIVERS, ping_interval=PING_EVERY)
         self._timer = timer
         self._arrived: TTLCache[str, float] = TTLCache(10_000, 60, timer=timer)
         self._lock = threading.Lock()

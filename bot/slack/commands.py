@@ -41,6 +41,8 @@ log = structlog.get_logger()
 
 IN_TIME: Final = 2.5
 """Seconds after the receipt in which something may still be done; Slack gives up after 3."""
+AFTER_ACK: Final = 0.05
+"""Seconds that a later answer leaves to the acknowledgement before it."""
 EXECUTED: Final = ("job", "preview", "list", "pending", "show", "stop", "help")
 
 
@@ -184,6 +186,8 @@ class Commands:
                 message = work()
             except Error as error:
                 message = said(str(error))
+            # The acknowledgement is on its way in another thread, and is to be read first.
+            self._rooms.sleep(AFTER_ACK)
             self._answers.answer(asked.url, asked.channel, asked.user, message)
 
         return answer

@@ -19,6 +19,8 @@ from bot.domain.errors import DirectoryError
 from bot.domain.policy import Person, Place, Sight
 from bot.engine.directory import PRESS, TERMINAL, TerminalDirectory
 
+READ_AT: Final = " read at"
+"""Where an answer of Slack says when it was read; no field of Slack's begins with a space."""
 KEPT: Final = 60
 """Seconds that an answer of Slack is believed."""
 REMEMBERED: Final = 10_000
@@ -74,7 +76,8 @@ class SlackDirectory:
             person=self._person(actor, person),
             groups=frozenset(group for group, found in members.items() if actor in _users(_answer(found))),
             place=_place(channel, _answer(place)) if channel and place else _elsewhere(channel),
-            at=self._now(),
+            # As old as the oldest answer that this rests on.
+            at=min((answer.result()[READ_AT] for answer in asked if answer.exception() is None), default=self._now()),
         )
 
     def name(self, actor: str) -> str:
@@ -100,7 +103,7 @@ class SlackDirectory:
 
     def _call(self, method: str, arguments: dict[str, str]) -> dict[str, Any]:
         found = self._client.api_call(method, params=arguments).data
-        return found if isinstance(found, dict) else {}
+        return {**(found if isinstance(found, dict) else {}), READ_AT: self._now()}
 
     def _person(self, actor: str, asked: Future[dict[str, Any]]) -> Person:
         if _unknown(asked):

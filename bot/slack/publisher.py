@@ -15,7 +15,6 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from bot.domain.cancellation import OPEN, State
 from bot.domain.errors import LedgerError
 from bot.domain.events import Kind
-from bot.engine.keeper import Halt
 from bot.ledger.leases import Lease
 from bot.ledger.ledger import Ledger
 from bot.ledger.outbox import CardRow
@@ -58,7 +57,6 @@ class Publisher:
         *,
         audit_channel: str | None,
         owner: str,
-        halt: Halt,
         now: Callable[[], datetime],
     ) -> None:
         self._ledger = ledger
@@ -68,7 +66,7 @@ class Publisher:
         self._audit_channel = audit_channel
         self._audit_sink = f"{AUDIT}:{audit_channel}"
         self._owner = owner
-        self._halt = halt
+        self._over = threading.Event()
         self._now = now
         self._pace = Pace(ledger.slots)
         self._pending: set[int] = set()
@@ -86,12 +84,13 @@ class Publisher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Tell once more what was decided, and leave; `Halt` has been asked before."""
+        """Tell once more what was decided, and leave; everything that decides has ended before."""
+        self._over.set()
         self._wake.set()
         self._thread.join()
 
     def _publish(self) -> None:
-        while not self._halt.asked:
+        while not self._over.is_set():
             self._round()
             self._wake.wait(self._idle())
             self._wake.clear()

@@ -146,7 +146,6 @@ class Bot:
             self._answers,
             audit_channel=self._settings.audit_channel,
             owner=self._engine.rooms.owner,
-            halt=self._halt,
             now=now,
         )
         self._publisher.start()

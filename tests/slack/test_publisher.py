@@ -14,7 +14,6 @@ from bot.domain.cancellation import State
 from bot.domain.decisions import Decision
 from bot.domain.events import Kind, NewEvent
 from bot.domain.secret import Secret
-from bot.engine.keeper import Halt
 from bot.ledger.ledger import Ledger
 from bot.playground.slack.local_slack import LocalSlack
 from bot.playground.slack.values import Call, Message
@@ -74,7 +73,6 @@ class Press:
             self.answers,
             audit_channel=AUDIT,
             owner=f"process-{next(self._owners)}",
-            halt=Halt(),
             now=self.clock,
         )
         made._thread = threading.Thread(target=lambda: None)
@@ -521,7 +519,6 @@ def test_only_one_of_two_writes(press: Press) -> None:
 
 def test_its_thread_wakes_for_each_decision(tmp_path: Path, slack: LocalSlack, client: WebClient) -> None:
     """Running by itself, it shows a decision at once and leaves when it is asked to."""
-    halt = Halt()
     press = Press(tmp_path, slack, client)
     running = Publisher(
         press.ledger,
@@ -530,7 +527,6 @@ def test_its_thread_wakes_for_each_decision(tmp_path: Path, slack: LocalSlack, c
         press.answers,
         audit_channel=None,
         owner="itself",
-        halt=halt,
         now=press.clock,
     )
     running.start()
@@ -538,7 +534,6 @@ def test_its_thread_wakes_for_each_decision(tmp_path: Path, slack: LocalSlack, c
     press.order(show_preview())
     slack.wait_for(press.cards)
 
-    halt.ask()
     running.stop()
     assert not running._thread.is_alive()
     press.close()
