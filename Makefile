@@ -7,7 +7,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test lint format readme pictures lock clean FORCE
+.PHONY: help demo test bench lint format readme pictures lock clean FORCE
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -39,6 +39,9 @@ lint: $(VENV)/.test ## check the style, the types and the imports between the ro
 format: $(VENV)/.test ## put the code into the house's format
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
+
+bench: $(VENV)/.test ## measure what the notes and the README quote: start, memory, acknowledgements
+	$(BIN)/python -m benchmarks.slack
 
 readme: $(VENV)/.test ## write the README's help texts and command table anew from the code
 	$(BIN)/python -m tests.house.readme
