@@ -2,8 +2,10 @@
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +23,7 @@ _UNWANTED: Final = ("SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET", "SLACK_VERIFICATIO
 def parser() -> argparse.ArgumentParser:
     """Describe every command; `--help` prints it, and the README is held against it."""
     top = argparse.ArgumentParser(prog="ota-bot", description="Cancels over-the-air firmware tasks from Slack.")
+    top.add_argument("--version", action="version", version=f"ota-bot {version('ota-cancel-bot')}")
     top.add_argument("-v", "--verbose", action="store_true", help="log more")
     commands = top.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
     running = commands.add_parser("run", help="run the bot, for real", description=run.__doc__)
@@ -76,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return do(given)
     except UsageError as error:
-        nearest = f"\nTry: {error.nearest}" if error.nearest else ""
+        nearest = f"\nTry: ota-bot cancel {shlex.join(error.nearest.split())}" if error.nearest else ""
         print(f"{error.message}{nearest}", file=sys.stderr)
         return USAGE
     except ConfigError as error:

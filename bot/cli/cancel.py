@@ -97,6 +97,8 @@ class _Session:
         ordered = self.intake.order(self.actor, order, account, channel=channel, via="terminal", delivery=None)
         self.intake.check(ordered.id)
         state = self._state(ordered.id)
+        if state.phase is Phase.REFUSED:
+            print(f"You are {self.actor} here; `requesters` of account {account.name} would have to list that.")
         if state.phase is not Phase.WAITING_CONFIRMATION:
             return 1
         _show(state)
@@ -133,9 +135,12 @@ class _Session:
         try:
             # A bot that runs on the same ledger may have taken it up first; then this waits for its lease.
             while self._state(cancellation).phase in OPEN:
-                executor.run(cancellation)
+                try:
+                    executor.run(cancellation)
+                except LedgerError as error:
+                    print(f"{error} Trying again.", file=sys.stderr)
                 self.engine.rooms.sleep(0.5)
-        except HaltError:
+        except (HaltError, LedgerError):
             return
 
     def _wait_or_stop(self, cancellation: int) -> State:

@@ -7,6 +7,7 @@ import threading
 from contextlib import suppress
 from types import FrameType
 
+from bot.cli.reach import reach_directly
 from bot.playground.tour import play
 from bot.playground.world import World
 from bot.wiring.logs import set_up
@@ -15,6 +16,7 @@ from bot.wiring.logs import set_up
 def demo(given: argparse.Namespace) -> int:
     """Play the tour as a transcript of what each person sees, then serve the same local Slack as a page."""
     set_up(secrets=(), verbose=given.verbose)
+    reach_directly("http://127.0.0.1/", given.environ)
     try:
         world = World(port=given.port)
     except (OSError, OverflowError) as error:
@@ -29,7 +31,8 @@ def demo(given: argparse.Namespace) -> int:
             print(
                 f"\n== Now you: {world.stage.slack.url} ==\n   Open it in a browser; Ctrl-C here ends it.", flush=True
             )
-            threading.Event().wait()
+            while not threading.Event().wait(0.5):  # in steps, so that no signal is missed
+                pass
     return 0
 
 

@@ -29,17 +29,19 @@ def run(given: argparse.Namespace) -> int:
     last.daemon = True
 
     def leave(_signal: int, _frame: FrameType | None) -> None:
-        halt.ask()
-        over.set()
         with suppress(RuntimeError):  # a second signal finds it started
             last.start()
+        halt.ask()
+        over.set()
 
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGINT, leave)
     bot = Bot(settings, halt=halt)
     try:
         print(bot.start(), flush=True)
-        over.wait()
+        # In steps: a signal between the interpreter's look and the lock's sleep would be heard only after the sleep.
+        while not over.wait(0.5):
+            pass
     except HaltError:
         pass
     finally:

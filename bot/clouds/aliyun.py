@@ -30,6 +30,8 @@ CREDENTIALS: Final = re.compile(
     re.IGNORECASE,
 )
 """The codes that a job which does not exist cannot be the cause of (help.aliyun.com/document_detail/87387, /48054)."""
+NOT_SENT: Final = "NotSent"
+"""The code of a call that never reached the cloud."""
 SKEW: Final = 60
 """Seconds that this machine's clock may differ from the cloud's before `check` says so; the cloud refuses 15 min."""
 
@@ -165,9 +167,10 @@ class AliyunCloud:
                 return parsed(reply) or {}
             if answer.outcome is Outcome.FAILED and not answer.again:
                 break
-        said = f"{answer.code}: {answer.message}" if answer.code else answer.message
+        verb = "refused" if answer.outcome is Outcome.FAILED and answer.code != NOT_SENT else "did not answer"
+        said = answer.message if answer.code == NOT_SENT else f"{answer.code}: {answer.message}"
         raise CloudError(
-            f"{self._account.name}'s cloud did not answer {action}: {said.rstrip('.') or 'no usable answer'}.",
+            f"The cloud of {self._account.name} {verb} {action}: {said.rstrip('.') or 'no usable answer'}.",
             code=answer.code,
             request_id=answer.request_id,
             advice="Nothing was changed.",
@@ -179,7 +182,7 @@ class AliyunCloud:
         try:
             reply = self._http.send(self._signed(action, parameters))
         except NotSentError as error:
-            return Answer(outcome=Outcome.FAILED, code="NotSent", message=str(error), again=True), None
+            return Answer(outcome=Outcome.FAILED, code=NOT_SENT, message=str(error), again=True), None
         except NoAnswerError as error:
             return Answer(outcome=Outcome.UNKNOWN, code="NoAnswer", message=str(error)), None
         answer = classify(reply, secrets=self._account.secrets, resent=resent)

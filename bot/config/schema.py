@@ -237,9 +237,10 @@ def _reference(value: str) -> str:
 
 
 def _usable(found: str, reference: str) -> str:
-    if found.isprintable() and " " not in found:
+    if found.isascii() and found.isprintable() and " " not in found:
         return found
-    raise ValueError(f"what {shown(reference)} leads to has white space or control characters in it")
+    told = "white space or control characters in it, or letters that no key has"
+    raise ValueError(f"what {shown(reference)} leads to has {told}")
 
 
 def _secret(value: object, sources: Sources, *, needed: bool) -> Secret | None:

@@ -132,7 +132,7 @@ def verdict_reason(verdict: NeedsApproval | Denied) -> str:
     people = "a second person" if verdict.people == 1 else f"{verdict.people} more people"
     return (
         f"This needs {people} to approve it ({'; '.join(verdict.reasons)}), and approvals are not yet on this account."
-        " Nothing was changed. Name fewer statuses, or ask whoever runs the bot to raise approval.above."
+        " Nothing was changed. What goes without is in [approval] of the bot's config."
     )
 
 
@@ -157,7 +157,7 @@ def expire(state: State, now: datetime) -> Decided:
     if state.phase in asked_for:
         return (_event(Kind.EXPIRED, BOT, waited_for=asked_for[state.phase]),)
     if state.phase is Phase.CHECKING:
-        return void(state, now, reason="the cloud could not be read in time")
+        return void(state, now, reason="it could not be checked in time")
     return gone(state)
 
 

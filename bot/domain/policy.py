@@ -107,9 +107,12 @@ def choose_account(accounts: Mapping[str, Account], name: str | None, channel: s
         exact = [account for account in alike if account.name == name]
         if len(exact or alike) == 1:
             return (exact or alike)[0]
-        near = get_close_matches(name, accounts, n=1, cutoff=0.0)
+        # Of other channels' accounts nothing is said: whoever types this has not been looked up yet.
+        names = [account.name for account in accounts.values() if channel is None or channel in account.channels]
+        near = get_close_matches(name, names, n=1)
+        nearest = f"; the nearest is {near[0]}" if near else ""
         raise UsageError(
-            f"There is no account “{name}”. There are: {', '.join(accounts)}; the nearest is {''.join(near)}.",
+            f"There is no account “{name}” here. There are: {', '.join(names) or 'none'}{nearest}.",
             word=name,
         )
     everywhere = list(accounts.values())

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from itertools import chain, repeat
 from typing import Final
 
+import structlog
+
 from bot.clouds.base import Cloud
 from bot.domain import decisions
 from bot.domain.account import Account
@@ -26,6 +28,8 @@ LOOKS: Final = (0.0, 1.0, 2.0, 4.0)
 """Seconds before each look of the first verification; the later ones only while something is not seen cancelled."""
 PAUSES: Final = (1.0, 2.0, 5.0, 10.0, 20.0)
 """Seconds before a step is tried again; the last one repeats."""
+
+log = structlog.get_logger()
 
 
 class Executor:
@@ -106,11 +110,12 @@ class Executor:
             return False
         try:
             return self._start_now(state, work)
-        except (CloudError, DirectoryError):
+        except (CloudError, DirectoryError) as error:
+            log.warning("start_waits", cancellation=work.id, error=str(error))
             return False
 
     def _start_now(self, state: State, work: "_Work") -> bool:
-        if self._ledger.rebuilt(state.id) != state:
+        if not self._ledger.honest(state.id):
             raise LedgerError(f"The state row of #{state.id} is not what its events say.", advice="It is not started.")
         sight = self._rooms.directory.look(state.requester, state.channel, work.account, within=UNHURRIED)
         refusal = fault(sight, work.account, Role.REQUEST)
@@ -166,7 +171,8 @@ class Executor:
             return self._send(state, work, call, state.run.reading)
         try:
             return self._once_more(state, state.run, work, call)
-        except CloudError:
+        except CloudError as error:
+            log.warning("cloud_unread", cancellation=work.id, error=str(error))
             return _Step(again=not self._stalled(state, work))
 
     def _once_more(self, state: State, run: Run, work: "_Work", call: int) -> "_Step":
@@ -189,12 +195,13 @@ class Executor:
         if not work.sending:
             return _Step()
         work.cloud.wait(work.plan)
-        while not self._fresh(reading):
+        if not self._fresh(reading):
+            # Sent late in the slot that it has: waiting for another one might be as long, for ever.
             try:
                 reading = work.read()
-            except CloudError:
+            except CloudError as error:
+                log.warning("cloud_unread", cancellation=work.id, error=str(error))
                 return _Step(again=not self._stalled(state, work))
-            work.cloud.wait(work.plan)
         fault_seen = work.misfit(reading)
         return _Step(reason=fault_seen) if fault_seen else self._send_now(state, work, call)
 

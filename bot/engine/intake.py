@@ -25,6 +25,8 @@ from bot.ledger.ledger import Ledger, Ordered
 HOUR: Final = timedelta(hours=1)
 MOST_REFUSALS: Final = 10
 """How many refusals of one person are remembered in an hour; a spammer must not fill the ledger."""
+FIRST_TRY: Final = timedelta(seconds=4)
+"""An order younger than this is being checked for the first time."""
 TOO_LATE: Final = "That took too long, and Slack has already given up on it. Nothing was done, press again."
 CALLS: Final = 1
 """A cancel by job is one call."""
@@ -56,7 +58,7 @@ class Intake:
     def not_yet(self, order: Cancel, account: Account) -> str | None:
         """Return why an order cannot be carried out on this account, or `None`."""
         if not isinstance(order, CancelJob):
-            return f"`{order.verb}` is not yet on this account ({account.name}). Nothing was changed."
+            return f"“{order.verb}” is not yet on this account ({account.name}). Nothing was changed."
         if account.cloud is not CloudName.ALIYUN:
             return f"Cancelling on {account.cloud} is not yet on this account ({account.name}). Nothing was changed."
         return None
@@ -102,6 +104,8 @@ class Intake:
         except DirectoryError as error:
             # The order is stored, so it is not lost because Slack is ill: the keeper comes back until its time is over.
             log.warning("asker_unknown", cancellation=state.id, error=str(error))
+            if self._rooms.now() - state.at < FIRST_TRY:
+                self._reporter.tell(state, f"{error} Nothing was changed; I keep trying.")
             return
         refusal = fault(sight, account, Role.REQUEST)
         if refusal is not None:
@@ -178,7 +182,9 @@ class Intake:
             return nothing_to_hit(order, preview, cloud.finished(order.job))
         plan = freeze(order, preview, account)
         estimate = cloud.estimate(plan, CALLS)
-        return preview_lines(order, preview, at_most=plan.at_most, digest=plan.digest, estimate=estimate)
+        shown = preview_lines(order, preview, at_most=plan.at_most, digest=plan.digest, estimate=estimate)
+        verdict = judge(account.approval, statuses=plan.statuses, at_most=plan.at_most)
+        return shown if isinstance(verdict, Allowed) else f"{shown}\n{decisions.verdict_reason(verdict)}"
 
     def press(
         self, button: str, cancellation: int, actor: str, channel: str | None, *, in_time: Callable[[], bool]

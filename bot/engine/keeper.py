@@ -19,7 +19,7 @@ LOOK_EVERY: Final = 0.5
 """Seconds between looks at the ledger; a decision made in this process wakes the keeper at once."""
 ABANDONED: Final = timedelta(seconds=5)
 """After this an order that is still being checked is somebody's who may have died."""
-AGAIN: Final = timedelta(seconds=2)
+AGAIN: Final = timedelta(seconds=4)
 """How long something that could not be brought on rests before the next try."""
 CHECKERS: Final = 8
 """Orders of one account that are looked at at the same time."""

@@ -15,6 +15,8 @@ from bot.slack.message import Message, said
 
 LIVES: Final = 29 * 60
 """Seconds that a response_url is used; Slack takes it for 30 minutes and five answers."""
+AFTER_ACK: Final = 0.1
+"""Seconds that an answer leaves to the acknowledgement before it, which another thread sends."""
 TIMEOUT: Final = 8
 
 log = structlog.get_logger()
@@ -23,7 +25,8 @@ log = structlog.get_logger()
 class Answers:
     """Sends ephemeral answers. A response_url is a secret: it is kept in memory alone and never logged."""
 
-    def __init__(self, client: WebClient, *, timer: Callable[[], float]) -> None:
+    def __init__(self, client: WebClient, *, timer: Callable[[], float], sleep: Callable[[float], None]) -> None:
+        self._sleep = sleep
         self._client = client
         self._urls: TTLCache[int, str] = TTLCache(10_000, LIVES, timer=timer)
         self._lock = threading.Lock()
@@ -41,8 +44,9 @@ class Answers:
         self.answer(url, state.channel, state.requester, said(f"#{state.id}: {text}"))
 
     def answer(self, url: str | None, channel: str | None, user: str, message: Message) -> None:
-        """Show `message` to `user` alone; never raises."""
+        """Show `message` to `user` alone; never raises. What it answers is acknowledged first."""
         try:
+            self._sleep(AFTER_ACK)
             if not (url and self._over_url(url, message)) and channel:
                 self._client.chat_postEphemeral(channel=channel, user=user, **payload(message))
         except Exception as error:  # noqa: BLE001 - an answer that cannot be given changes nothing

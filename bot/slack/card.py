@@ -121,6 +121,8 @@ def _notes(state: State) -> list[str]:
         notes.append("Hits whatever is in these statuses when it starts; the devices are not listed beforehand.")
         if state.preview is not None and state.preview.job.dynamic:
             notes.append("This is a dynamic batch: devices keep joining it until its strategy is cancelled, too.")
+    if state.phase in {Phase.FAILED, Phase.PARTLY_DONE, Phase.STOPPED}:
+        notes.append("Nothing more is sent by itself: for what is left, type the order again.")
     if state.deadline is not None and state.phase is Phase.APPROVED:
         notes.append(f"If it has not started by {when(state.deadline)}, nothing is cancelled.")
     elif state.deadline is not None and state.phase in BEFORE_START:

@@ -24,7 +24,7 @@ class Checkup:
     def problems(self, accounts: Mapping[str, Account], audit_channel: str | None) -> list[str]:
         """Return every problem, each on one line; an empty list when there is none."""
         found = self._token_problems()
-        if any("bot token" in problem for problem in found):
+        if any("bot token" in problem or "api_url" in problem for problem in found):
             return found
         found += self._group_problems(accounts.values())
         found += self._channel_problems(accounts.values(), audit_channel)
@@ -40,8 +40,10 @@ class Checkup:
             missing = [scope for scope in SCOPES if scope not in {name.strip() for name in granted.split(",")}]
             if granted and missing:
                 problems.append(f"slack: the bot lacks the scopes {', '.join(missing)}; install it with manifest.yml")
-        except (SlackClientError, OSError) as error:
+        except SlackApiError as error:
             problems.append(f"slack.bot_token: Slack does not take the bot token ({_why(error)})")
+        except (SlackClientError, OSError) as error:
+            return [f"slack.api_url: Slack could not be reached ({_why(error)}), so nothing about it was checked"]
         try:
             self._client.apps_connections_open(app_token=self._app_token.reveal())
         except (SlackClientError, OSError) as error:

@@ -41,8 +41,6 @@ log = structlog.get_logger()
 
 IN_TIME: Final = 2.5
 """Seconds after the receipt in which something may still be done; Slack gives up after 3."""
-AFTER_ACK: Final = 0.05
-"""Seconds that a later answer leaves to the acknowledgement before it."""
 EXECUTED: Final = ("job", "preview", "list", "pending", "show", "stop", "help")
 
 
@@ -149,7 +147,7 @@ class Commands:
             self._intake.too_late(ordered.id)
             return _say(f"That took too long. Nothing was done (#{ordered.id}); type it again.")
         self._answers.remember(ordered.id, asked.url)
-        doing = f"#{ordered.id}: reading {_what(order)} on {safe(account.name)}. The card follows here."
+        doing = f"#{ordered.id}: reading {_what(order)} on {safe(account.name)}. What comes of it follows here."
         return Answered(message=Message(text=doing), then=lambda: self._keeper.check(account.name, ordered.id))
 
     def _checked_order(self, order: Cancel, account: Account, asked: Asked) -> Message:
@@ -186,8 +184,6 @@ class Commands:
                 message = work()
             except Error as error:
                 message = said(str(error))
-            # The acknowledgement is on its way in another thread, and is to be read first.
-            self._rooms.sleep(AFTER_ACK)
             self._answers.answer(asked.url, asked.channel, asked.user, message)
 
         return answer

@@ -115,6 +115,9 @@ class Publisher:
                 self._tried(AUDIT, self._audit)
         except LedgerError as error:
             log.warning("ledger_failed", error=str(error))
+        except Exception:
+            # The thread must not end: nobody else in this process tells Slack anything.
+            log.exception("publisher_failed")
 
     def _hold(self) -> bool:
         """Hold the publisher's lease; whoever has just got it looks at everything that may be behind."""

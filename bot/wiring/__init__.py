@@ -124,7 +124,7 @@ class Bot:
         self._app_token = slack.app_token
         self._client = web_client(slack.bot_token, slack.api_url)
         self._directory = SlackDirectory(self._client, now=now, timer=time.monotonic)
-        self._answers = Answers(self._client, timer=time.monotonic)
+        self._answers = Answers(self._client, timer=time.monotonic, sleep=time.sleep)
         self._ledger = open_ledger(settings)
         self._engine = build_engine(settings, self._ledger, self._directory, halt)
         self._intake = Intake(self._engine.rooms, self._answers)

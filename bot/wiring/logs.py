@@ -33,6 +33,8 @@ def set_up(*, secrets: tuple[Secret, ...], verbose: bool) -> None:
     )
     # It warns of broken answers with the whole URL, which carries the signature.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
+    # What a call of the Web API comes to is the bot's own to say.
+    logging.getLogger("slack_sdk").setLevel(logging.CRITICAL)
     logging.getLogger("bot").setLevel(logging.DEBUG if verbose else logging.INFO)
 
 

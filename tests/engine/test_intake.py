@@ -69,7 +69,7 @@ class TestOrder:
         reason = stage.one.intake.not_yet(wanted, stage.account)
 
         assert reason is not None
-        assert f"`{wanted.verb}` is not yet" in reason
+        assert f"“{wanted.verb}” is not yet" in reason
 
     @pytest.mark.parametrize("cloud", [Cloud.TUYA, Cloud.ENOS])
     def test_not_on_this_cloud(self, stage: Stage, cloud: Cloud) -> None:
@@ -192,11 +192,12 @@ class TestCheck:
         identity = stage.ordered()
         stage.one.intake.end_wait(stage.state(identity))
 
-        assert (Phase.CHECKING, []) == (stage.state().phase, stage.told.texts)
+        assert Phase.CHECKING == stage.state().phase
+        assert ["#1: Slack did not tell who you are. Nothing was changed; I keep trying."] == stage.told.texts
 
         stage.clock.turn(stage.account.approval.expires.total_seconds())
         stage.one.intake.end_wait(stage.state(identity))
-        (told,) = stage.told.texts
+        _, told = stage.told.texts
 
         assert (Phase.VOIDED, []) == (stage.state().phase, stage.simulated.arrivals)
         assert told.startswith("#1: It came to nothing")

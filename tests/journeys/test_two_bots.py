@@ -67,7 +67,7 @@ def test_both_answered(shared: Scene) -> None:
     """Slack hands each envelope to one of the two; whichever it is acknowledges it, and the chain stays one."""
     answers = [message.text for message in shared.slack.ephemerals(ANN)]
 
-    assert JOBS == len([text for text in answers if "The card follows here" in text])
+    assert JOBS == len([text for text in answers if "What comes of it follows here" in text])
     assert len(shared.events()) == shared.verified().events
 
 

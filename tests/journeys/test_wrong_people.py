@@ -66,7 +66,7 @@ def told(world: Scene, user: str, before: Sequence[Message] = ()) -> str:
 
     def refusals() -> list[str]:
         texts = [message.text for message in world.slack.ephemerals(user)[len(before) :]]
-        return [text for text in texts if "The card follows here" not in text]
+        return [text for text in texts if "What comes of it follows here" not in text]
 
     return world.slack.wait_for(refusals, PATIENCE)[0]
 

@@ -57,7 +57,7 @@ class Press:
         self.slack = slack
         self.clock = clock or Clock()
         self.ledger = Ledger.open(folder / "ledger.db", now=self.clock)
-        self.answers = Answers(client, timer=lambda: self.clock().timestamp())
+        self.answers = Answers(client, timer=lambda: self.clock().timestamp(), sleep=lambda _seconds: None)
         self._client = client
         self._directory = SlackDirectory(client, now=self.clock, timer=lambda: self.clock().timestamp())
         self._directory.identify(team="T0LOCAL", enterprise=None)
