@@ -383,8 +383,10 @@ def test_secret_with_white_space(tmp_path: Path) -> None:
     environ = {**ENVIRON, "ALIYUN_KEY_SECRET": "first\nsecond"}
 
     expected = (
-        'accounts.a.key_secret: what "env:ALIYUN_KEY_SECRET" leads to has white space or control characters in it,'
-        " or letters that no key has",
+        (
+            'accounts.a.key_secret: what "env:ALIYUN_KEY_SECRET" leads to has white space or control characters in it,'
+            " or letters that no key has"
+        ),
     )
     assert expected == refused(ALIYUN, tmp_path, environ=environ)
 
