@@ -319,14 +319,29 @@ class TestOtherCancels:
         twice = {"DeviceName.1": "d", "DeviceName.2": "d"}
         refused = [
             refusal(cloud, "CancelOTATaskByDevice", **common, **names)[1]
-            for names in ({}, twice, {"DeviceName.1": "d"})
+            for names in ({}, twice, {"DeviceName.1": "d"}, {"DeviceName.1": "d", "JobId": "nobody"})
         ]
 
         assert [
             "iot.device.NoneDeviceNameElement",
             "iot.common.InvalidFormattedParameter",
             "iot.ota.FirmwareNotFound",
+            "iot.ota.JobNotFound",
         ] == refused
+
+    def test_by_device_most(self, cloud: AliyunCloud) -> None:
+        """Two hundred names pass in one call, and one more does not."""
+        job = cloud.fleet.add_job("wide", counts={"QUEUED": 201})
+        names = {f"DeviceName.{number}": f"device-{number:06d}" for number in range(1, 202)}
+        common = {"ProductKey": job.product_key, "FirmwareId": job.firmware_id, "JobId": job.job_id}
+
+        assert (200, "iot.common.InvalidFormattedParameter") == refusal(
+            cloud, "CancelOTATaskByDevice", **common, **names
+        )
+        del names["DeviceName.201"]
+        answer(cloud, "CancelOTATaskByDevice", **common, **names)
+
+        assert {"QUEUED": 1, "CANCELED": 200} == cloud.fleet.counts("wide")
 
     def test_strategy(self, cloud: AliyunCloud) -> None:
         """Only a dynamic job's strategy can be cancelled, and its tasks survive that."""
@@ -336,6 +351,19 @@ class TestOtherCancels:
         assert answer(cloud, "CancelOTAStrategyByJob", JobId="dynamic")["Success"]
         assert "CANCELED" == answer(cloud, "QueryOTAJob", JobId="dynamic")["Data"]["JobStatus"]
         assert {"QUEUED": 3} == cloud.fleet.counts("dynamic")
+
+    def test_joining(self, cloud: AliyunCloud, clock: Clock) -> None:
+        """Devices keep joining a dynamic job, also after its tasks were cancelled, until its strategy is."""
+        cloud.fleet.add_job("dynamic", counts={"QUEUED": 3}, selection="DYNAMIC", joining=0.5)
+        answer(cloud, "CancelOTATaskByJob", JobId="dynamic", CancelQueuedTask="true")
+        clock.seconds += 5
+
+        assert {"QUEUED": 2, "CANCELED": 3} == cloud.fleet.counts("dynamic")
+
+        answer(cloud, "CancelOTAStrategyByJob", JobId="dynamic")
+        clock.seconds += 100
+
+        assert {"QUEUED": 2, "CANCELED": 3} == cloud.fleet.counts("dynamic")
 
 
 class TestReads:
@@ -367,6 +395,12 @@ class TestReads:
             {row["TaskStatus"] for row in reply["Data"]["SimpleOTATaskInfo"]},
         )
 
+    def test_list_names_unpaged(self, cloud: AliyunCloud) -> None:
+        """With names even impossible paging is ignored."""
+        wild = {"DeviceNames.1": "device-000001", "PageSize": "900", "CurrentPage": "900"}
+
+        assert 1 == answer(cloud, "ListOTATaskByJob", JobId=JOB, **wild)["Total"]
+
     @pytest.mark.parametrize(
         "params",
         [
@@ -394,6 +428,35 @@ class TestReads:
         assert (1, ["second"]) == (jobs["Total"], [row["JobId"] for row in jobs["Data"]["SimpleOTAJobInfo"]])
         assert (1, "3") == (firmwares["Total"], firmwares["FirmwareInfo"]["SimpleFirmwareInfo"][0]["DestVersion"])
         assert 2 == answer(cloud, "ListOTAFirmware")["Total"]
+
+    def test_job_pages(self, cloud: AliyunCloud) -> None:
+        """Pages of jobs follow each other, and their times of creation say which is newest."""
+        for number in range(3):
+            cloud.fleet.add_job(f"job-{number}", firmware_id="f", created=NOW - timedelta(days=number))
+        pages = [
+            answer(cloud, "ListOTAJobByFirmware", FirmwareId="f", PageSize="2", CurrentPage=page)["Data"]
+            for page in ("1", "2")
+        ]
+        rows = [row for page in pages for row in page["SimpleOTAJobInfo"]]
+
+        assert [2, 1] == [len(page["SimpleOTAJobInfo"]) for page in pages]
+        assert "job-0" == max(rows, key=lambda row: str(row["UtcCreate"]))["JobId"]
+
+    def test_complete(self, cloud: AliyunCloud) -> None:
+        """A job that is done is spelled one way in lists and another in the query, as the documents do."""
+        cloud.fleet.add_job("done", firmware_id="f", job_status="COMPLETED")
+        listed = answer(cloud, "ListOTAJobByFirmware", FirmwareId="f")["Data"]["SimpleOTAJobInfo"]
+
+        assert ["COMPLETE"] == [row["JobStatus"] for row in listed]
+        assert "COMPLETED" == answer(cloud, "QueryOTAJob", JobId="done")["Data"]["JobStatus"]
+
+    def test_firmware_without_jobs(self, cloud: AliyunCloud) -> None:
+        """A firmware that no job brings anywhere is listed, and has no jobs."""
+        cloud.fleet.add_firmware("f", version="9")
+        found = answer(cloud, "ListOTAFirmware", DestVersion="9")["FirmwareInfo"]["SimpleFirmwareInfo"]
+
+        assert ["f"] == [row["FirmwareId"] for row in found]
+        assert 0 == answer(cloud, "ListOTAJobByFirmware", FirmwareId="f")["Total"]
 
 
 class TestFaults:
@@ -428,6 +491,9 @@ class TestFaults:
         [
             ("throttle", (400, "Throttling.User"), 0),
             ("http_500", (500, "InternalError"), 0),
+            ("http_503", (503, "ServiceUnavailable"), 0),
+            ("parameter_refused", (200, "iot.common.InvalidFormattedParameter"), 0),
+            ("permission_refused", (403, "Forbidden.RAM"), 0),
             ("signature_refused", (400, "SignatureDoesNotMatch"), 0),
             ("system_exception", (200, "iot.system.SystemException"), 0),
             ("system_exception_after", (200, "iot.system.SystemException"), 12),

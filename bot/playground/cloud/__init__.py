@@ -1,1 +1,1 @@
-"""A simulated Alibaba Cloud: checks signatures, holds its rate limits, keeps jobs with thousands of tasks."""
+"""Simulated clouds of three vendors: they check signatures, hold rate limits, keep jobs with thousands of tasks."""

@@ -20,10 +20,18 @@ class FaultKind(StrEnum):
     DROP_BEFORE = "drop_before"  # not executed, connection closed without an answer
     DROP_AFTER = "drop_after"  # executed, connection closed without an answer
     THROTTLE = "throttle"  # refused for its rate
+    HTTP_401 = "http_401"  # not executed, the gateway does not know the caller
+    HTTP_403 = "http_403"  # not executed, the gateway lets nobody in from there
+    HTTP_413 = "http_413"  # not executed, too large for the gateway
     HTTP_500 = "http_500"  # not executed, the gateway's own error
+    HTTP_503 = "http_503"  # not executed, the service is away
     HTTP_502_HTML = "http_502_html"  # not executed, a proxy's page
     SYSTEM_EXCEPTION = "system_exception"  # not executed, says it failed
     SYSTEM_EXCEPTION_AFTER = "system_exception_after"  # executed, says it failed
+    SERVICE_ERROR = "service_error"  # not executed, the upgrade service's own error
+    SERVICE_ERROR_AFTER = "service_error_after"  # executed, the upgrade service says it failed
+    PARAMETER_REFUSED = "parameter_refused"  # not executed, good parameters are refused
+    PERMISSION_REFUSED = "permission_refused"  # not executed, the caller may not do this
     SIGNATURE_REFUSED = "signature_refused"  # a good signature is refused
     TRUNCATED = "truncated"  # executed, JSON cut in half
     WRONG_TYPE = "wrong_type"  # executed, a JSON list instead of an object
@@ -31,7 +39,11 @@ class FaultKind(StrEnum):
     HUGE = "huge"  # executed, several megabytes
 
 
-_CONDITIONS = {FaultKind.LATENCY: "", FaultKind.UNFILTERED: "list|search", FaultKind.DELAYED_EFFECT: "cancel"}
+#: The words of which an action must have one to meet a condition.
+_WORDS = {FaultKind.LATENCY: "", FaultKind.UNFILTERED: "list|search", FaultKind.DELAYED_EFFECT: "cancel"}
+#: Conditions and spoiled answers are the same for every vendor; which others there are is the vendor's.
+CONDITIONS = frozenset(_WORDS)
+SPOILERS = frozenset({FaultKind.TRUNCATED, FaultKind.WRONG_TYPE, FaultKind.NUMBER_STRINGS, FaultKind.HUGE})
 _SECONDS = {FaultKind.LATENCY: 0.5, FaultKind.DELAYED_EFFECT: 2.0, FaultKind.HANG: 60.0, FaultKind.HANG_AFTER: 60.0}
 _PADDING = "x" * 5_000_000
 
@@ -47,7 +59,7 @@ class Fault:
 
     def concerns(self, action: str) -> bool:
         """Tell whether a call of `action` can meet this fault."""
-        words = _CONDITIONS.get(self.kind, "").split("|")
+        words = _WORDS.get(self.kind, "").split("|")
         return self.action in {None, action} and any(word in action.lower() for word in words)
 
 
@@ -74,8 +86,9 @@ class _Waiting:
 
 @dataclass(slots=True)
 class Faults:
-    """Holds the faults to come; safe to use from several threads."""
+    """Holds the faults to come, of the `kinds` that a cloud has; safe to use from several threads."""
 
+    kinds: frozenset[FaultKind] = frozenset(FaultKind)
     _waiting: list[_Waiting] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -91,9 +104,11 @@ class Faults:
         """Break the next `times` calls of `action` (None: all calls, any action).
 
         `header` is "Retry-After" or "x-acs-retry-after", for a throttle, and tells `seconds`.
-        Raises ValueError for an unknown kind.
+        Raises ValueError for a kind that does not exist or that this cloud does not have.
         """
         kind = FaultKind(kind)
+        if kind not in self.kinds:
+            raise ValueError(f"This cloud has no fault {kind.value!r}.")
         seconds = _SECONDS.get(kind, 1.0) if seconds is None else seconds
         fault = Fault(kind=kind, action=action, seconds=seconds, header=header)
         with self._lock:
@@ -114,8 +129,8 @@ class Faults:
         """Return what a call of `action` meets, and use it up: all conditions, and the mishap added first."""
         with self._lock:
             met = [waiting for waiting in self._waiting if waiting.fault.concerns(action)]
-            conditions = [waiting for waiting in met if waiting.fault.kind in _CONDITIONS]
-            mishaps = [waiting for waiting in met if waiting.fault.kind not in _CONDITIONS][:1]
+            conditions = [waiting for waiting in met if waiting.fault.kind in CONDITIONS]
+            mishaps = [waiting for waiting in met if waiting.fault.kind not in CONDITIONS][:1]
             for waiting in conditions + mishaps:
                 waiting.times = None if waiting.times is None else waiting.times - 1
             self._waiting = [waiting for waiting in self._waiting if waiting.times != 0]

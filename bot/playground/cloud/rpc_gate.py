@@ -3,37 +3,25 @@
 import base64
 import hashlib
 import hmac
-import time
-from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
-from bot.playground.cloud.faults import Trouble
+from bot.playground.cloud.calls import Call, Rates, RefusedError
 
 #: How far a Timestamp may be off, and how long a nonce is remembered.
 WINDOW = timedelta(minutes=15)
-_COMMON = (
+#: The parameters that every call needs; what Tuya's document lists and its examples leave out is beside them.
+COMMON = (
     "Action",
-    "Version",
     "AccessKeyId",
     "SignatureMethod",
-    "SignatureVersion",
     "SignatureNonce",
     "Timestamp",
     "Signature",
 )
-
-
-class RefusedError(Exception):
-    """A call that gets an error: of the gateway with an HTTP status from 400, of the business with 200."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(code, message)
-        self.status = status
-        self.code = code
-        self.message = message
+VERSIONS = ("Version", "SignatureVersion")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,19 +35,24 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RpcCall:
+class Rules:
+    """What a vendor's gateway wants: parameters that must be there, and what some must be if they are there.
+
+    `foreign` are parameters that this vendor does not have and another has.
+    """
+
+    required: tuple[str, ...]
+    allowed: Mapping[str, frozenset[str]]
+    foreign: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RpcCall(Call):
     """A call as it came in: the union of query and form."""
 
-    at: float
     method: str
     host: str
     params: Mapping[str, str]
-    trouble: Trouble
-
-    @property
-    def action(self) -> str:
-        """Name the operation, or an empty string."""
-        return self.params.get("Action", "")
 
     def need(self, name: str) -> str:
         """Return a parameter that must be there and not be empty."""
@@ -110,31 +103,29 @@ def _encoded(text: str) -> str:
 
 
 class RpcGate:
-    """Lets a call pass or raises `RefusedError`; `limits` are calls per sliding second of (account, action)."""
+    """Lets a call pass or raises `RefusedError`."""
 
     def __init__(
         self,
         *,
         keys: Mapping[str, str | Key],
-        version: str,
-        limits: Mapping[str, int],
+        rules: Rules,
+        rates: Rates,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.keys = {name: Key(secret=key) if isinstance(key, str) else key for name, key in keys.items()}
-        self.limits = dict(limits)
-        self._version = version
+        self.limits = rates.limits
+        self._rules = rules
+        self._rates = rates
         self._now = now
-        self._clock = clock
         self._nonces: dict[tuple[str, str], datetime] = {}
-        self._passed: defaultdict[tuple[str, str], deque[float]] = defaultdict(deque)
 
     def admit(self, call: RpcCall) -> None:
         """Make every check in the gateway's order."""
-        for name in _COMMON:
+        for name in self._rules.required:
             call.need(name)
         key = self._key(call)
-        self._check_constants(call)
+        self._check_values(call)
         self._check_timestamp(call)
         self._check_signature(call, key)
         self._check_nonce(call)
@@ -147,11 +138,10 @@ class RpcGate:
             raise RefusedError(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
         return key
 
-    def _check_constants(self, call: RpcCall) -> None:
-        wanted = {"Version": self._version, "SignatureMethod": "HMAC-SHA1", "SignatureVersion": "1.0"}
-        for name, value in wanted.items():
-            if call.params[name] != value:
-                raise RefusedError(400, "InvalidParameter", f"The specified parameter {name} is not valid.")
+    def _check_values(self, call: RpcCall) -> None:
+        wrong = [name for name, values in self._rules.allowed.items() if call.params.get(name) not in {None, *values}]
+        for name in (*wrong, *self._rules.foreign & call.params.keys()):
+            raise RefusedError(400, "InvalidParameter", f"The specified parameter {name} is not valid.")
 
     def _check_timestamp(self, call: RpcCall) -> None:
         try:
@@ -182,12 +172,8 @@ class RpcGate:
             raise RefusedError(400, "InvalidSecurityToken.MismatchWithAccessKey", text)
 
     def _check_rate(self, call: RpcCall, key: Key) -> None:
-        passed, now = self._passed[key.account, call.action], self._clock()
-        while passed and passed[0] <= now - 1:
-            passed.popleft()
-        if len(passed) >= self.limits.get(call.action, len(passed) + 1):
+        if not self._rates.passes(key.account, call.action):
             raise RefusedError(400, "Throttling.User", "Request was denied due to user flow control.")
-        passed.append(now)
 
 
 def signature_refused(call: RpcCall) -> RefusedError:
