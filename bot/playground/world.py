@@ -12,7 +12,7 @@ from bot.config import Need, Settings, load
 from bot.engine.keeper import Halt
 from bot.playground.cloud.aliyun_cloud import AliyunCloud
 from bot.playground.page.page import Page
-from bot.playground.page.panel import Panel
+from bot.playground.page.panel import Panel, aliyun
 from bot.playground.slack.local_slack import LocalSlack
 from bot.wiring import Bot
 
@@ -31,6 +31,10 @@ CAST: Final[Mapping[str, str]] = {
     GUS: "guest",
 }
 """Whom one may act as on the page, and what they may do."""
+HOME: Final = False
+"""Whether the app has a Home tab, as manifest.yml says; a test holds it."""
+SHORTCUTS: Final[Mapping[str, str]] = {}
+"""The app's global shortcuts, names by callback_id, as manifest.yml says; a test holds it."""
 SECRETS: Final[Mapping[str, str]] = {
     "SLACK_BOT_TOKEN": "xoxb-local",
     "SLACK_APP_TOKEN": "xapp-local",
@@ -129,7 +133,8 @@ class Stage:
     cloud: AliyunCloud
 
     def populate(self) -> None:
-        """Put the people, the channels and one job with a bad image into it."""
+        """Put the people, the channels and one job with a bad image into it, and let Slack keep to its rates."""
+        self.slack.enforce_rates = True
         for user, name, guest in ((ANN, "ann", False), (BEN, "ben", False), (LEA, "lea", False), (GUS, "gus", True)):
             self.slack.add_user(user, name, is_restricted=guest)
         self.slack.add_group("S0ONCALL", "oncall", [ANN])
@@ -164,8 +169,10 @@ class World:
     def __init__(self, *, port: int = 0) -> None:
         cloud = AliyunCloud(keys={SECRETS["ALIYUN_KEY_ID"]: SECRETS["ALIYUN_KEY_SECRET"]})
         self._notes = {ready.job: ready.note for ready in (SMALL, *JOBS)}
-        panel = Panel(cloud, notes=self._notes, draining=(DRAINING.job,), another=self.another)
-        self._page = Page(slack=lambda: self.stage.slack, panel=panel, cast=CAST)
+        # Further clouds stand beside this one, each with its own jobs, calls and dials.
+        clouds = (aliyun(cloud, notes=self._notes, draining=(DRAINING.job,), another=self.another),)
+        panel = Panel(*clouds, suggestion=self.suggestion)
+        self._page = Page(slack=lambda: self.stage.slack, panel=panel, cast=CAST, has_home=HOME, shortcuts=SHORTCUTS)
         slack = LocalSlack(
             port=port,
             bot_token=SECRETS["SLACK_BOT_TOKEN"],
@@ -186,8 +193,15 @@ class World:
         """Put one more small job into the cloud, because what is cancelled stays cancelled."""
         number = 1 + list(self._notes.values()).count(SMALL.note)
         again = replace(SMALL, job=f"aGn{number:02d}Kq7TzRw4XbN9vHc0", name=f"{SMALL.name}, wave {number}")
-        self._notes[again.job] = again.note
         self.stage.add(again)
+        self._notes[again.job] = again.note
+
+    def suggestion(self) -> str | None:
+        """Return the words that cancel the newest small job of which something waits, or None."""
+        fleet = self.stage.cloud.fleet
+        small = [job.job_id for job in fleet.jobs() if self._notes.get(job.job_id) == SMALL.note]
+        waiting = [job for job in small if fleet.counts(job)["QUEUED"]]
+        return f"job {waiting[-1]} queued,notified because 1.4.2 bricks pumps" if waiting else None
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:

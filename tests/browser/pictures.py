@@ -78,7 +78,7 @@ def tab(browser: Browser, address: str, *, width: int, height: int, scale: float
     )
     page = context.new_page()
     page.goto(address)
-    page.locator("#jobs li").first.wait_for(state="attached")
+    page.locator(".jobs li").first.wait_for(state="attached")
     yield page
     context.close()
 
@@ -87,6 +87,9 @@ def cards(browser: Browser) -> None:
     """Take a picture of the card in every state."""
     with World() as world:
         slack = world.stage.slack
+        # The states were made at another time, and by somebody who is not of this company.
+        slack.now = made.NOW.timestamp
+        slack.add_user(made.BOB, "lea")
         with tab(browser, slack.url, width=1200, height=1600, scale=2) as page:
             for name, state in states():
                 message = card(dressed(state))
@@ -117,7 +120,7 @@ def views(browser: Browser) -> None:
             settle(page)
             keep("thread", page)
             page.get_by_role("button", name="Close the thread").click()
-            page.set_viewport_size({"width": 1240, "height": 1400})
+            page.set_viewport_size({"width": 1240, "height": 1500})
             settle(page)
             keep("cloud", page.locator("#cloud"))
             order(page, "queud,notified")

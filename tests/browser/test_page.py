@@ -9,10 +9,10 @@ from playwright.sync_api import Locator, Page, expect
 
 from bot.playground.cloud.aliyun_cloud import AliyunCloud
 from bot.playground.page.page import Page as Served
-from bot.playground.page.panel import Panel
+from bot.playground.page.panel import Panel, aliyun
 from bot.playground.slack.local_slack import LocalSlack
 from bot.playground.slack.sockets import Ack
-from bot.playground.slack.values import Payload
+from bot.playground.slack.values import Payload, Stored
 from bot.playground.world import ANN, BEN, CAST, JOB, OPS, World
 from tests.browser.conftest import PATIENCE, Tab
 
@@ -61,7 +61,7 @@ def test_a_job_is_cancelled_by_typing_and_clicking(world: World, tab: Tab) -> No
     expect(card(page).get_by_role("heading")).to_have_text("Done · cancellation #1")
     expect(card(page)).to_contain_text("asked 52 · accepted 52 · confirmed 52 · left 0")
     expect(page.get_by_role("list", name="Jobs", exact=True).get_by_role("listitem").first).to_contain_text(
-        "canceled 52"
+        "cancelled 52"
     )
     card(page).get_by_role("button", name="1 reply").click()
     expect(page.get_by_role("complementary", name="Thread")).to_contain_text(
@@ -223,7 +223,7 @@ def formal() -> Iterator[Formal]:
     cloud = AliyunCloud(keys={})
     served = Served(
         slack=lambda: slack,
-        panel=Panel(cloud, notes={}),
+        panel=Panel(aliyun(cloud)),
         cast=CAST,
         has_home=True,
         shortcuts={"cancel_form": "Cancel an OTA job"},
@@ -250,7 +250,7 @@ def asks(action: str, label: str, element: Payload, **more: object) -> Payload:
     }
 
 
-FORM = {
+FORM: Payload = {
     "type": "modal",
     "callback_id": "cancel_form",
     "title": words("Cancel upgrades"),
@@ -299,9 +299,142 @@ def test_a_form_is_filled_in_corrected_and_sent(tab: Tab) -> None:
         expect(form).to_have_count(0)
 
         state = slack.heard[-1]["view"]["state"]["values"]
+        assert ["more.txt"] == [one["name"] for one in state["b-file"]["file"]["files"]]
+        assert 1 == len(slack.uploads)
         assert "pump-1" == state["b-names"]["names"]["value"]
         assert "fans" == state["b-account"]["account"]["selected_option"]["value"]
         assert ["queued"] == [option["value"] for option in state["b-statuses"]["statuses"]["selected_options"]]
+
+
+def test_a_form_is_used_with_the_keyboard_alone(tab: Tab) -> None:
+    """Focus goes into the form, stays there, and returns when Escape closes it; axe and a phone's width are content."""
+    with formal() as slack:
+        page = tab(f"{slack.url}/#{BEN}/{OPS}", viewport={"width": 390, "height": 844})
+        opener = page.get_by_role("button", name="Cancel an OTA job")
+        opener.focus()
+        page.keyboard.press("Enter")
+        slack.wait_for(lambda: slack.heard)
+        slack.show_view(BEN, {**FORM, "notify_on_close": True})
+        form = page.get_by_role("dialog", name="Cancel upgrades")
+        expect(form.get_by_role("textbox", name="Devices")).to_be_focused()
+
+        assert [] == faults(page)
+        assert 0 == sideways(page)
+        inside = "document.activeElement === document.body || Boolean(document.activeElement.closest('dialog'))"
+        for _ in range(12):
+            page.keyboard.press("Tab")
+            assert page.evaluate(inside)
+        page.keyboard.press("Escape")
+
+        expect(form).to_have_count(0)
+        expect(opener).to_be_focused()
+        assert ["shortcut", "view_closed"] == [one["type"] for one in slack.heard]
+
+
+def test_a_confirmation_is_answered_with_the_keyboard_alone(world: World, tab: Tab) -> None:
+    """The safe answer has the focus first; Escape is that answer; and the focus goes back to the button."""
+    page = tab(world.stage.slack.url)
+    types(page, ORDER)
+    button = card(page).get_by_role("button", name="Cancel 52 upgrades")
+    button.focus()
+
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Go back")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(button).to_be_focused()
+    assert 0 == world.stage.cloud.fleet.counts(JOB)["CANCELED"]
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+
+    expect(card(page)).to_contain_text("confirmed 52")
+
+
+def test_what_a_form_will_not_take_is_said_in_it(tab: Tab) -> None:
+    """A text that is too long is not cut, and an empty file is not sent: the form says so and keeps everything."""
+    with formal() as slack:
+        page = tab(f"{slack.url}/#{BEN}/{OPS}")
+        slack.show_view(BEN, FORM)
+        form = page.get_by_role("dialog", name="Cancel upgrades")
+        form.get_by_role("textbox", name="Devices").fill("x" * 3001)
+        form.get_by_role("combobox", name="Account").select_option("fans")
+        form.get_by_role("checkbox", name="queued").check()
+
+        form.get_by_role("button", name="Preview").click()
+        expect(form.get_by_role("alert")).to_have_text("Not done: “Devices” has 3001 characters, and takes 0 to 3000.")
+        form.get_by_role("textbox", name="Devices").fill("pump-1")
+        form.get_by_label("Or a file").set_input_files({"name": "no.txt", "mimeType": "text/plain", "buffer": b""})
+        form.get_by_role("button", name="Preview").click()
+        expect(form.get_by_role("alert")).to_have_text("Not done: no.txt is empty.")
+
+        expect(form.get_by_role("checkbox", name="queued")).to_be_checked()
+        assert [] == slack.heard
+
+
+WHAT = asks(
+    "what",
+    "What",
+    {"type": "radio_buttons", "options": [{"text": words(word), "value": word} for word in ("job", "devices")]},
+    dispatch_action=True,
+)
+
+
+def test_a_form_grows_while_it_is_filled_in(tab: Tab) -> None:
+    """A choice sends what is entered by now; a form laid on top comes and goes, and nothing entered is lost."""
+    with formal() as slack:
+        page = tab(f"{slack.url}/#{BEN}/{OPS}")
+        view = slack.show_view(BEN, {**FORM, "blocks": [WHAT, FORM["blocks"][0]]})
+        form = page.get_by_role("dialog")
+        form.get_by_role("textbox", name="Devices").fill("pump-1")
+
+        form.get_by_role("radio", name="devices").check()
+        slack.wait_for(lambda: slack.heard)
+        slack.show_view(BEN, {**FORM, "blocks": [WHAT, *FORM["blocks"]]}, instead=view)
+        expect(form.get_by_role("combobox", name="Account")).to_be_visible()
+        expect(form.get_by_role("radio", name="devices")).to_be_checked()
+        slack.show_view(BEN, {**FORM, "title": words("On top"), "blocks": []}, over=view)
+        expect(page.get_by_role("heading", name="On top")).to_be_visible()
+        form.get_by_role("button", name="Cancel").click()
+        expect(form.get_by_role("textbox", name="Devices")).to_have_value("pump-1")
+        form.get_by_role("button", name="Close").click()
+        expect(form).to_have_count(0)
+
+        state = slack.heard[0]["view"]["state"]["values"]
+        assert ("devices", "pump-1") == (
+            state["b-what"]["what"]["selected_option"]["value"],
+            state["b-names"]["names"]["value"],
+        )
+
+
+def test_a_file_opens_from_its_thread(tab: Tab) -> None:
+    """A file that the bot put into a thread is named there with its size, and its link serves it."""
+    with formal() as slack:
+        parent = slack.post(channel=OPS, user=slack.people["U0BOT"].id, text="the card")
+        stored = Stored(id="F0LEFT", name="left.csv", content=b"pump-1")
+        slack.uploads[stored.id] = stored
+        slack.post(channel=OPS, user="U0BOT", text="What is left", thread_ts=parent.ts, files=(stored,))
+        page = tab(f"{slack.url}/#{BEN}/{OPS}")
+
+        page.get_by_role("button", name="1 reply").click()
+        link = page.get_by_role("link", name="left.csv · 6 bytes")
+
+        assert "pump-1" == page.request.get(f"{slack.url}{link.get_attribute('href')}").text()
+
+
+def test_there_is_always_something_to_try(world: World, tab: Tab) -> None:
+    """The line to try stays while a small job has no card, and offers another job once it has one."""
+    page = tab(world.stage.slack.url)
+    types(page, "/ota-cancel help")
+    expect(page.get_by_role("button", name=f"/ota-cancel job {JOB}")).to_be_visible()
+    types(page, ORDER)
+    expect(card(page)).to_be_visible()
+
+    page.get_by_role("button", name="Add a small job").click()
+    page.get_by_role("button", name="/ota-cancel job aGn").click()
+
+    expect(page.get_by_role("textbox", name="Message or command")).to_be_focused()
+    expect(page.get_by_text("Try this")).to_be_hidden()
 
 
 def test_the_home_tab_shows_what_the_bot_published(tab: Tab) -> None:

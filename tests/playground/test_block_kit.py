@@ -92,6 +92,16 @@ TOO_MUCH: dict[str, list[Any]] = {
     "blocks/0/elements/0/confirm/deny: required": [actions(confirm(deny=None))],
     "blocks/0/elements/0/options: must be a list of 1 to 100": [actions(select(101))],
     "blocks/0/elements/0/initial_option: must be one": [actions(select(2, initial_option={"text": plain()}))],
+    "blocks/0/elements/0: needs options or option_groups, not both": [
+        actions(select(1, option_groups=[{"label": plain(), "options": [{"text": plain(), "value": "1"}]}]))
+    ],
+    "blocks/0/elements/0/options/0/text/type: unsupported type `mrkdwn`": [
+        actions({"type": "static_select", "options": [{"text": mrkdwn(), "value": "1"}]})
+    ],
+    "blocks/0/elements/0/options/0/value: must be 1 to 150": [
+        actions({"type": "static_select", "options": [{"text": plain(), "value": "x" * 151}]})
+    ],
+    "blocks/0/elements/0/options: must be a list of 1 to 10": [actions({**select(11), "type": "radio_buttons"})],
     "blocks/0/block_id: must be 0 to 255": [{**SECTION, "block_id": "x" * 256}],
     "block_id: `a` appears more than once": [{**SECTION, "block_id": "a"}] * 2,
     "action_id: `a` appears more than once": [actions(button(action_id="a")), actions(button(action_id="a"))],
@@ -141,6 +151,14 @@ def modal(**more: Any) -> dict[str, Any]:
         ({"blocks": [table(1)]}, "blocks/0/type: unsupported type `table`"),
         ({"blocks": [text_input({"type": "plain_text_input", "max_length": 3001})]}, "blocks/0/element/max_length"),
         ({"blocks": [text_input({"type": "file_input", "max_files": 11})]}, "blocks/0/element/max_files: must be 1"),
+        (
+            {"blocks": [text_input({"type": "plain_text_input", "min_length": 9, "max_length": 8})]},
+            "blocks/0/element/min_length: more than max_length",
+        ),
+        ({"blocks": [{**text_input(), "hint": plain(2001)}]}, "blocks/0/hint/text: must be 1 to 2000"),
+        ({"blocks": [{**text_input(), "label": plain(2001)}]}, "blocks/0/label/text: must be 1 to 2000"),
+        ({"blocks": [{**text_input(), "optional": "yes"}]}, "blocks/0/optional: must be one of"),
+        ({"notify_on_close": "yes"}, "view/notify_on_close: must be one of"),
         ({"type": "message"}, "view/type: must be modal or home"),
     ],
 )

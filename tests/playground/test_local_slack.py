@@ -4,7 +4,9 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -22,8 +24,8 @@ from starlette.routing import Route
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from bot.playground.slack.forms import CannotAct
 from bot.playground.slack.local_slack import LocalSlack
-from bot.playground.slack.people import CannotAct
 from bot.playground.slack.values import Message, Payload
 
 OPS = "C0OPS"
@@ -294,7 +296,7 @@ def test_a_form_is_opened_refused_and_sent(slack: LocalSlack) -> None:
     with connected(slack, set_up):
         slack.shortcut(ANN, "cancel_open")
         (view,) = slack.wait_for(lambda: slack.views(ANN))
-        with pytest.raises(CannotAct, match="job must be filled in"):
+        with pytest.raises(CannotAct, match="“Job” must be filled in"):
             slack.submit_view(ANN, view, {})
         with pytest.raises(CannotAct, match="6 characters"):
             slack.submit_view(ANN, view, {"job": "123456"})
@@ -307,6 +309,151 @@ def test_a_form_is_opened_refused_and_sent(slack: LocalSlack) -> None:
     assert ["7", "8"] == [state["job_block"]["job"]["value"] for state in sent]
     assert [None, "prod"] == [(s["account_block"]["account"]["selected_option"] or {}).get("value") for s in sent]
     assert "Cancel" not in slack.transcript()
+
+
+ASK: Payload = {
+    "type": "modal",
+    "callback_id": "cancel_form",
+    "notify_on_close": True,
+    "title": {"type": "plain_text", "text": "Cancel"},
+    "submit": {"type": "plain_text", "text": "Preview"},
+    "blocks": [
+        {
+            "type": "input",
+            "block_id": "what_block",
+            "label": {"type": "plain_text", "text": "What"},
+            "dispatch_action": True,
+            "element": {
+                "type": "radio_buttons",
+                "action_id": "what",
+                "options": [
+                    {"text": {"type": "plain_text", "text": word}, "value": word} for word in ("job", "devices")
+                ],
+            },
+        },
+        {
+            "type": "input",
+            "block_id": "why_block",
+            "optional": True,
+            "label": {"type": "plain_text", "text": "Why"},
+            "element": {"type": "plain_text_input", "action_id": "why", "multiline": True},
+        },
+    ],
+}
+FILE: Payload = {
+    "type": "input",
+    "block_id": "file_block",
+    "label": {"type": "plain_text", "text": "Devices"},
+    "element": {"type": "file_input", "action_id": "file", "filetypes": ["csv", "txt"], "max_files": 1},
+}
+
+
+def test_a_form_changes_while_it_is_filled_in_and_takes_a_file(slack: LocalSlack) -> None:
+    """A choice tells the bot what is entered by now; it asks for more, takes the file, and reads it with its token."""
+    told: list[Payload] = []
+    read: list[bytes] = []
+
+    def set_up(app: App) -> None:
+        @app.command("/ota-cancel")
+        def command(ack: Any, body: Payload, client: WebClient) -> None:
+            ack()
+            client.views_open(trigger_id=body["trigger_id"], view=ASK)
+
+        @app.action("what")
+        def chosen(ack: Any, body: Payload, client: WebClient) -> None:
+            ack()
+            told.append(body["view"]["state"]["values"])
+            view = {**ASK, "blocks": [*ASK["blocks"], FILE]}
+            client.views_update(view_id=body["view"]["id"], hash=body["view"]["hash"], view=view)
+
+        @app.view("cancel_form")
+        def submitted(ack: Any, view: Payload, client: WebClient) -> None:
+            (file,) = view["state"]["values"]["file_block"]["file"]["files"]
+            found = client.files_info(file=file["id"])["file"]
+            headers = {"Authorization": f"Bearer {client.token}"}
+            read.append(requests.get(found["url_private"], headers=headers, timeout=5).content)
+            ack(response_action="update", view={**ASK, "title": {"type": "plain_text", "text": "Preview"}})
+
+    with connected(slack, set_up):
+        slack.command(ANN, OPS)
+        (view,) = slack.wait_for(lambda: slack.views(ANN))
+        slack.press(ANN, view, "what", "devices", values={"why": "bricks"})
+        (view,) = slack.wait_for(lambda: [one for one in slack.views(ANN) if len(one.blocks) == 3])
+        values: Payload = {"what": "devices", "why": ""}
+        with pytest.raises(CannotAct, match="“Devices” must be filled in"):
+            slack.submit_view(ANN, view, values)
+        with pytest.raises(CannotAct, match="takes csv, txt files, not a"):
+            slack.submit_view(ANN, view, {**values, "file": [slack.upload("a.exe", b"x")]})
+        both = [slack.upload("a.csv", b"dev-1"), slack.upload("b.csv", b"dev-2")]
+        with pytest.raises(CannotAct, match="takes 1 files, not 2"):
+            slack.submit_view(ANN, view, {**values, "file": both})
+        with pytest.raises(CannotAct, match="not uploaded"):
+            slack.submit_view(ANN, view, {**values, "file": [{"id": "F0NONE"}]})
+        slack.submit_view(ANN, view, {**values, "file": both[:1]})
+        (after,) = slack.views(ANN)
+
+    assert [("devices", "bricks")] == [
+        (state["what_block"]["what"]["selected_option"]["value"], state["why_block"]["why"]["value"]) for state in told
+    ]
+    assert [b"dev-1"] == read
+    assert (view.id, "Preview") == (after.id, after.body["title"]["text"])
+
+
+def test_closing_a_form_is_told_to_who_asked(slack: LocalSlack) -> None:
+    """One closed alone is told with `is_cleared` false, a stack with true, and an answer may clear the stack."""
+    heard: list[tuple[str, bool]] = []
+
+    def set_up(app: App) -> None:
+        @app.view_closed("cancel_form")
+        def closed(ack: Any, body: Payload) -> None:
+            ack()
+            heard.append((body["view"]["id"], body["is_cleared"]))
+
+        @app.view("cancel_form")
+        def submitted(ack: Any) -> None:
+            ack(response_action="clear")
+
+    def opened() -> list[str]:
+        client = client_of(slack)
+        first = client.views_open(trigger_id=slack.new_trigger(ANN), view=ASK)["view"]
+        second = client.views_push(trigger_id=slack.new_trigger(ANN), view=ASK)["view"]
+        assert (first["id"], first["id"]) == (second["root_view_id"], second["previous_view_id"])
+        return [first["id"], second["id"]]
+
+    with connected(slack, set_up):
+        one = opened()
+        slack.close_view(ANN, slack.views(ANN)[-1])
+        assert one[:1] == [view.id for view in slack.views(ANN)]
+        two = opened()
+        slack.close_view(ANN, slack.views(ANN)[-1], all_of_them=True)
+        assert () == slack.views(ANN)
+        opened()
+        slack.submit_view(ANN, slack.views(ANN)[-1], {"what": "job"})
+        assert () == slack.views(ANN)
+
+    assert [(one[1], False), (two[1], True), (two[0], True)] == heard
+
+
+def test_views_are_refused_as_slack_refuses_them(slack: LocalSlack, client: WebClient) -> None:
+    """A name used twice, a view too large, a file field without its scope and an unknown view have Slack's names."""
+
+    def open_(**more: Any) -> Callable[[], object]:
+        return lambda: client.views_open(trigger_id=slack.new_trigger(ANN), view={**ASK, **more})
+
+    many = [
+        {**ASK["blocks"][1], "block_id": str(n), "element": {"type": "plain_text_input", "initial_value": "x" * 3000}}
+        for n in range(100)
+    ]
+    assert "view_too_large" == refused(open_(blocks=many))["error"]
+    client.views_publish(user_id=BOB, view={"type": "home", "external_id": "mine", "blocks": card()})
+    assert "duplicate_external_id" == refused(open_(external_id="mine"))["error"]
+    client.views_publish(user_id=BOB, view={"type": "home", "external_id": "mine", "blocks": card()})
+    home = slack.home(BOB)
+    assert home is not None
+    assert "not_found" == refused(lambda: client.views_update(view_id=home.id, view=ASK))["error"]
+    assert "invalid_arguments" == refused(open_(blocks=[{"type": "table", "rows": []}]))["error"]
+    slack.scopes = frozenset({"chat:write"})
+    assert "files:read" == refused(open_(blocks=[FILE]))["needed"]
 
 
 def test_the_home_tab_is_published_on_opening(slack: LocalSlack) -> None:
@@ -368,6 +515,12 @@ REFUSALS: list[tuple[str, dict[str, Any], str]] = [
     ("conversations.info", {"channel": "C0NONE"}, "channel_not_found"),
     ("conversations.open", {"users": ANN}, "missing_scope"),
     ("team.info", {}, "missing_scope"),
+    ("files.getUploadURLExternal", {"filename": "a"}, "invalid_arguments"),
+    ("files.completeUploadExternal", {"files": [{"id": "F0NONE"}]}, "file_not_found"),
+    ("files.info", {"file": "F0NONE"}, "file_not_found"),
+    ("views.open", {"trigger_id": "none", "view": FORM}, "invalid_trigger_id"),
+    ("views.update", {"view_id": "V0NONE", "view": FORM}, "not_found"),
+    ("views.publish", {"user_id": ANN, "view": FORM}, "invalid_arguments"),
     ("apps.connections.open", {}, "not_allowed_token_type"),
     ("nonsense.method", {}, "unknown_method"),
 ]
@@ -526,6 +679,62 @@ def test_files_go_both_ways(slack: LocalSlack, client: WebClient) -> None:
     assert 403 == requests.get(url, timeout=5).status_code
     headers = {"Authorization": f"Bearer {slack.bot_token}"}
     assert b"dev-1\n" == requests.get(url, headers=headers, timeout=5).content
+
+
+def test_an_upload_has_to_be_what_was_announced(slack: LocalSlack, client: WebClient) -> None:
+    """An upload of another length is refused, and so is completing a file that never came, or somewhere else."""
+    ticket = client.files_getUploadURLExternal(filename="left over.csv", length=4)
+    files = [{"id": ticket["file_id"], "title": "What is left"}]
+    assert 400 == requests.post(ticket["upload_url"], data=b"five!", timeout=5).status_code
+    assert "file_not_found" == refused(lambda: client.files_completeUploadExternal(files=files))["error"]
+    assert 200 == requests.post(ticket["upload_url"], data=b"a\nb\n", timeout=5).status_code
+
+    def complete(**more: Any) -> Callable[[], object]:
+        return lambda: client.files_completeUploadExternal(files=files, channel_id=OPS, **more)
+
+    assert "thread_not_found" == refused(complete(thread_ts="1.000001"))["error"]
+    assert () == slack.messages(OPS)
+    complete()()
+
+    message = only(slack.messages(OPS))
+    (stored,) = message.files
+    assert ("left over.csv", "What is left", b"a\nb\n") == (stored.name, stored.title, stored.content)
+    found = client.files_info(file=stored.id)["file"]
+    assert ("text/csv", "csv", 4) == (found["mimetype"], found["filetype"], found["size"])
+    assert "file_not_found" == refused(lambda: client.files_info(file="F0NONE"))["error"]
+    assert "invalid_arguments" == refused(lambda: client.files_getUploadURLExternal(filename="a", length=0))["error"]
+
+
+def test_the_same_envelope_may_be_out_twice_at_once(slack: LocalSlack) -> None:
+    """Two deliveries of one envelope at the same time are both acknowledged; with one answer, one times out."""
+    arrived, release, answers = threading.Barrier(3), threading.Event(), [1, 2]
+
+    def set_up(app: App) -> None:
+        @app.command("/ota-cancel")
+        def command(ack: Any, command: Payload) -> None:
+            if command["text"] != "first":
+                arrived.wait(5)
+                release.wait(5)
+            if answers:
+                answers.pop()
+                ack()
+
+    def twice(name: str) -> list[str]:
+        delivery = replace(first, envelope_id=name, payload={**first.payload, "text": name})
+        with ThreadPoolExecutor(2) as pool:
+            both = [pool.submit(slack.redeliver, delivery) for _ in range(2)]
+            arrived.wait(5)
+            release.set()
+            return sorted(str(one.result(timeout=5).failure) for one in both)
+
+    with connected(slack, set_up):
+        first = slack.command(ANN, OPS, "first")
+        answers.append(3)
+        assert ["None", "None"] == twice("both")
+        slack.sockets.ack_within = 0.5
+        release.clear()
+        answers.append(4)
+        assert ["None", "operation_timeout"] == twice("one")
 
 
 def test_a_ticket_opens_one_connection_and_ten_are_the_most(slack: LocalSlack) -> None:

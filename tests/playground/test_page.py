@@ -2,17 +2,21 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import requests
+import yaml
 
 from bot.playground.cloud.aliyun_cloud import AliyunCloud
 from bot.playground.cloud.faults import FaultKind
 from bot.playground.page.page import Page
-from bot.playground.page.panel import DIALS, Panel
+from bot.playground.page.panel import DIALS, Panel, aliyun
 from bot.playground.slack.local_slack import LocalSlack
 from bot.playground.slack.workspace import BOT_USER
+from bot.playground.world import HOME, SHORTCUTS
+from tests.house.tree import ROOT
 
 ANN, LEA, OPS = "U0ANN", "U0LEA", "C0OPS"
 JOB = "J1"
@@ -43,7 +47,14 @@ def clock() -> Clock:
 
 @pytest.fixture
 def panel(cloud: AliyunCloud, clock: Clock) -> Panel:
-    return Panel(cloud, notes={JOB: "small"}, draining=(JOB,), clock=clock)
+    return Panel(aliyun(cloud, notes={JOB: "small"}, draining=(JOB,)), clock=clock)
+
+
+def the_cloud(panel: Panel) -> dict[str, Any]:
+    """Return what the panel shows of its only cloud."""
+    (shown,) = panel.snapshot()["clouds"]
+    assert isinstance(shown, dict)
+    return shown
 
 
 @pytest.fixture
@@ -105,10 +116,11 @@ def test_what_cannot_be_done_is_told(slack: LocalSlack) -> None:
         act(slack, do="press", action="confirm", channel=OPS, ts="1.000001"),
         act(slack, do="submit", view="V1", values={}),
         act(slack, do="dance"),
-        act(slack, do="cloud", dial="gravity"),
+        act(slack, do="cloud", cloud="aliyun", dial="gravity"),
+        act(slack, do="cloud", cloud="nimbus", dial="drop"),
     ]
 
-    assert [409] * 5 == [answer.status_code for answer in said]
+    assert [{"problem"}] * 6 == [answer.json().keys() for answer in said]
     assert "/giphy is not a command here; the only one is /ota-cancel" == said[0].json()["problem"]
     assert {"failure": "dispatch_failed"} == act(slack, do="say", channel=OPS, text="/ota-cancel help").json()
     assert {"failure": "dispatch_failed"} == act(slack, do="shortcut", shortcut="cancel_form").json()
@@ -141,35 +153,56 @@ def test_a_permalink_leads_to_its_thread(slack: LocalSlack) -> None:
     assert f"/#/{OPS}/1700000000.000123" == answer.headers["location"]
 
 
+def on(slack: LocalSlack) -> dict[str, Any]:
+    """Return the dials that are turned."""
+    (cloud,) = pushed(slack, kind="cloud")["clouds"]
+    return {dial["name"]: dial["on"] for dial in cloud["dials"] if dial["on"]}
+
+
 @pytest.mark.parametrize("name", DIALS)
 def test_a_dial_breaks_and_a_reset_mends(slack: LocalSlack, cloud: AliyunCloud, name: str) -> None:
     """Each dial puts one kind of fault there, once however often it is turned; a reset takes it away."""
-    act(slack, do="cloud", dial=name, seconds=2)
-    act(slack, do="cloud", dial=name, seconds=2)
+    for _ in range(2):
+        act(slack, do="cloud", cloud="aliyun", dial=name, seconds=2)
 
-    assert {name: [2, DIALS[name].times]} == pushed(slack, kind="cloud")["dials"]
-    act(slack, do="cloud", reset=True)
-    assert {} == pushed(slack, kind="cloud")["dials"]
+    assert {name: [2, DIALS[name].times]} == on(slack)
+    act(slack, do="cloud", cloud="aliyun", reset=True)
+    assert {} == on(slack)
     assert [] == cloud.faults.waiting()
 
 
 def test_latency_is_turned_off_alone(panel: Panel, cloud: AliyunCloud) -> None:
     """Latency at 0 is no latency, and other dials stay."""
-    panel.turn({"dial": "drop"})
-    panel.turn({"dial": "latency", "seconds": 3})
-    panel.turn({"dial": "latency", "seconds": 0})
+    for turned in ({"dial": "drop"}, {"dial": "latency", "seconds": 3}, {"dial": "latency", "seconds": 0}):
+        panel.turn({"cloud": "aliyun", **turned})
 
     assert [FaultKind.DROP_AFTER] == [fault.kind for fault, _ in cloud.faults.waiting()]
 
 
 def test_a_job_drains_while_somebody_looks(panel: Panel, clock: Clock) -> None:
     """Tasks move on with the looks at them, however many look, and not without."""
-    before = panel.snapshot()["jobs"][0]["counts"]
+    before = the_cloud(panel)["jobs"][0]["counts"]
     clock.at += 60
-    after = [panel.snapshot()["jobs"][0]["counts"] for _ in range(3)]
+    after = [the_cloud(panel)["jobs"][0]["counts"] for _ in range(3)]
 
-    assert {"QUEUED": 3} == before
-    assert [{"QUEUED": 1, "NOTIFIED": 2}] * 3 == after
+    assert [["queued", 3]] == before
+    assert [[["queued", 1], ["notified", 2]]] * 3 == after
+
+
+def test_each_cloud_is_shown_and_turned_by_itself(cloud: AliyunCloud) -> None:
+    """Of several clouds each has its own jobs, words, calls and dials; a status without a word keeps its name."""
+    with AliyunCloud(keys={}) as other:
+        other.fleet.add_job("J2", counts={"init": 2, "odd": 1})
+        second = replace(aliyun(other), name="enos", title="EnOS", words={"init": "queued"}, limits={"cancel": 5})
+        panel = Panel(aliyun(cloud), second, suggestion=lambda: "job J1 queued")
+
+        panel.turn({"cloud": "enos", "dial": "drop"})
+        shown = panel.snapshot()
+
+        assert "job J1 queued" == shown["try"]
+        assert [["J1"], ["J2"]] == [[job["id"] for job in one["jobs"]] for one in shown["clouds"]]
+        assert [["queued", 2], ["odd", 1]] == shown["clouds"][1]["jobs"][0]["counts"]
+        assert ([], 1) == (cloud.faults.waiting(), len(other.faults.waiting()))
 
 
 def test_calls_are_shown_beside_their_limit(panel: Panel, cloud: AliyunCloud, clock: Clock) -> None:
@@ -177,8 +210,18 @@ def test_calls_are_shown_beside_their_limit(panel: Panel, cloud: AliyunCloud, cl
     requests.get(cloud.url, {"Action": "QueryOTAJob"}, timeout=5)
     clock.at = cloud.arrivals[0].at + 4
 
-    (call,) = panel.snapshot()["calls"]
+    (call,) = the_cloud(panel)["calls"]
     clock.at += 60
 
     assert {"action": "QueryOTAJob", "limit": 10, "at": [(4.0, "refused")]} == call
-    assert [] == panel.snapshot()["calls"]
+    assert [] == the_cloud(panel)["calls"]
+
+
+def test_the_page_offers_what_the_manifest_says() -> None:
+    """The Home tab and the shortcuts of the demo are those of the app's manifest."""
+    features = yaml.safe_load((ROOT / "manifest.yml").read_text())["features"]
+
+    assert HOME == features["app_home"]["home_tab_enabled"]
+    assert SHORTCUTS == {
+        one["callback_id"]: one["name"] for one in features.get("shortcuts", []) if one["type"] == "global"
+    }

@@ -17,8 +17,8 @@ from starlette.staticfiles import StaticFiles
 from bot.domain.command import FORMS, usage
 from bot.domain.words import COMMAND
 from bot.playground.page.panel import Panel
+from bot.playground.slack.forms import CannotAct
 from bot.playground.slack.local_slack import LocalSlack
-from bot.playground.slack.people import CannotAct
 from bot.playground.slack.values import Delivery, Message, Payload, View
 from bot.playground.slack.workspace import BOT_USER
 
@@ -136,7 +136,8 @@ class Page:
         try:
             return JSONResponse(await run_in_threadpool(self._done, act))
         except CannotAct as reason:
-            return JSONResponse({"problem": str(reason)}, 409)
+            # Not an HTTP error: a browser would write that into its console, as if the page were broken.
+            return JSONResponse({"problem": str(reason)})
 
     def _done(self, act: Payload) -> Payload:
         """Do it, and say how it went; what the person is shown for it comes with the next push."""
@@ -145,17 +146,18 @@ class Page:
             case {"do": "say", "as": user, "channel": channel, "text": str(text)}:
                 delivery = self._typed(user, channel, text.strip())
             case {"do": "press", "as": user, "action": action, **where}:
-                delivery = slack.press(user, self._shown(where), action, where.get("value"))
+                delivery = slack.press(user, self._shown(where), action, where.get("value"), values=where.get("values"))
             case {"do": "submit", "as": user, "view": view, "values": values}:
                 delivery = slack.submit_view(user, self._open(view), values)
-            case {"do": "close", "as": user, "view": view}:
-                delivery = slack.close_view(user, self._open(view))
+            case {"do": "close", "as": user, "view": view, **more_of_them}:
+                # Nobody is told how the bot took this, or an event: Slack's client shows nothing of it.
+                slack.close_view(user, self._open(view), all_of_them=bool(more_of_them.get("all")))
             case {"do": "shortcut", "as": user, "shortcut": shortcut}:
                 delivery = slack.shortcut(user, shortcut)
             case {"do": "home", "as": user}:
-                delivery = slack.open_home(user)
-            case {"do": "upload", "name": name, "content": content}:
-                more = {"file": slack.upload(name, base64.b64decode(content))}
+                slack.open_home(user)
+            case {"do": "upload", "as": user, "name": name, "content": content}:
+                more = {"file": slack.upload(name, base64.b64decode(content), user)}
             case {"do": "cloud", **dials}:
                 self._panel.turn(dials)
             case _:

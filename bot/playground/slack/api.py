@@ -1,11 +1,13 @@
 """The Web API's methods that read: who the bot is, people, groups and channels; and how arguments are read."""
 
 import json
+import mimetypes
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
-from bot.playground.slack.values import Channel, Group, Payload, Person, Refused
+from bot.playground.slack.values import Channel, Group, Payload, Person, Refused, Stored
 from bot.playground.slack.workspace import APP_ID, BOT_ID, BOT_USER, TEAM, Workspace
 
 _READ_SCOPES = ("channels:read", "groups:read", "im:read", "mpim:read")
@@ -136,6 +138,27 @@ def _conversations_open(slack: Workspace, args: Payload) -> Payload:
     return {"channel": {"id": slack.direct(person.id).id}}
 
 
+def file_payload(slack: Workspace, stored: Stored) -> Payload:
+    """Return a file as Slack sends it: its bytes are at `url_private`, for whoever has the bot's token."""
+    address, kind = f"{slack.url}/files/{stored.id}/{quote(stored.name)}", stored.name.rpartition(".")[2].lower()
+    return {
+        "id": stored.id,
+        "created": int(stored.at),
+        "timestamp": int(stored.at),
+        "name": stored.name,
+        "title": stored.title or stored.name,
+        "mimetype": mimetypes.guess_type(stored.name)[0] or "application/octet-stream",
+        "filetype": kind,
+        "pretty_type": kind.upper(),
+        "user": stored.user,
+        "size": len(stored.content),
+        "mode": "hosted",
+        "is_external": False,
+        "url_private": address,
+        "url_private_download": address,
+    }
+
+
 def as_payload(slack: Workspace, channel: str, ts: str) -> Payload:
     """Return a message as Slack sends it: in answers of the Web API and inside button presses."""
     message = slack.message(channel, ts)
@@ -149,7 +172,7 @@ def as_payload(slack: Workspace, channel: str, ts: str) -> Payload:
     elif len(message.versions) > 1:
         body["edited"] = {"user": message.user, "ts": f"{message.versions[-1].at:.6f}"}
     if message.files:
-        body["files"] = [{"id": one.id, "name": one.name} for one in message.files]
+        body["files"] = [file_payload(slack, one) for one in message.files]
     if message.metadata is not None:
         body["metadata"] = dict(message.metadata)
     return {**body, "thread_ts": message.thread_ts} if message.thread_ts else body

@@ -128,6 +128,15 @@ def _initial_is_an_option(element: dict[str, Any]) -> Iterator[str]:
         yield "/initial_option: must be one of the options exactly"
 
 
+def _ordered(least: str, most: str) -> Check:
+    return lambda value: (f"/{least}: more than {most}",) if value.get(least, 0) > value.get(most, 3000) else ()
+
+
+def _one_kind_of_options(element: dict[str, Any]) -> Iterator[str]:
+    if "options" in element and "option_groups" in element:
+        yield ": needs options or option_groups, not both"
+
+
 def _has_any(*keys: str) -> Check:
     return lambda value: () if any(key in value for key in keys) else (f": needs {' or '.join(keys)}",)
 
@@ -136,16 +145,20 @@ _ID = _string(255)
 _STYLE = _one_of("primary", "danger")
 _CONFIRM = _shape({"title": _plain(100), "text": _plain(300), "confirm": _plain(30), "deny": _plain(30)}, style=_STYLE)
 _COMMON = _shape({}, action_id=_ID, confirm=_CONFIRM, placeholder=_plain(150))
-_OPTION = _shape({"text": _text(75), "value": _string(150, 1)}, description=_text(75))
+_OPTION = _shape({"text": _plain(75), "value": _string(150, 1)}, description=_plain(75))
+_RICHER_OPTION = _shape({"text": _text(75), "value": _string(150, 1)}, description=_text(75))
 _OPTION_GROUP = _shape({"label": _plain(75), "options": _many(_OPTION, 100)})
 _ALTERNATIVES = _shape({}, options=_many(_OPTION, 100), option_groups=_many(_OPTION_GROUP, 100))
-_SELECT = _all(_COMMON, _has_any("options", "option_groups"), _ALTERNATIVES, _initial_is_an_option)
-_TEN = _all(_COMMON, _shape({"options": _many(_OPTION, 10)}), _initial_is_an_option)
+_SELECT = _all(
+    _COMMON, _has_any("options", "option_groups"), _one_kind_of_options, _ALTERNATIVES, _initial_is_an_option
+)
+_TEN = _all(_COMMON, _shape({"options": _many(_RICHER_OPTION, 10)}), _initial_is_an_option)
 _IMAGE = _shape({"alt_text": _string(2000, 1)}, image_url=_string(3000, 1))
 _BUTTON = _shape(
     {"text": _plain(75)}, value=_string(2000), url=_string(3000), accessibility_label=_string(75), style=_STYLE
 )
 _LENGTHS = {"min_length": _number(0, 3000), "max_length": _number(1, 3000)}
+_TEXT_INPUT = _shape({}, initial_value=_string(3000), multiline=_one_of(True, False), **_LENGTHS)
 
 _ACTIONS: dict[str, Check] = {
     "button": _all(_COMMON, _BUTTON),
@@ -160,7 +173,7 @@ _ACTIONS: dict[str, Check] = {
 _INPUTS: dict[str, Check] = {
     **{kind: check for kind, check in _ACTIONS.items() if kind not in ("button", "overflow")},
     "multi_static_select": _SELECT,
-    "plain_text_input": _all(_COMMON, _shape({}, initial_value=_string(3000), **_LENGTHS)),
+    "plain_text_input": _all(_COMMON, _TEXT_INPUT, _ordered("min_length", "max_length")),
     "number_input": _COMMON,
     "file_input": _all(_COMMON, _shape({}, max_files=_number(1, 10), filetypes=_many(_string(50, 1), 100))),
 }
@@ -202,7 +215,8 @@ def _table_characters(table: dict[str, Any]) -> Iterator[str]:
 
 
 def _input(elements: Mapping[str, Check]) -> Check:
-    return _shape({"label": _plain(2000), "element": _by_type(elements)}, hint=_plain(2000))
+    needed = {"label": _plain(2000), "element": _by_type(elements)}
+    return _shape(needed, hint=_plain(2000), optional=_one_of(True, False), dispatch_action=_one_of(True, False))
 
 
 _SECTION = _shape(
@@ -233,7 +247,8 @@ _BLOCKS: dict[Surface, Check] = {
     surface: _by_type({kind: _all(_NAMED, check) for kind, check in kinds.items()}) for surface, kinds in _KINDS.items()
 }
 _VIEW = {"private_metadata": _string(3000), "callback_id": _ID, "external_id": _ID}
+_ON_CLOSE = {"notify_on_close": _one_of(True, False), "clear_on_close": _one_of(True, False)}
 _VIEWS: dict[str, Check] = {
-    "modal": _shape({"title": _plain(24)}, submit=_plain(24), close=_plain(24), **_VIEW),
+    "modal": _shape({"title": _plain(24)}, submit=_plain(24), close=_plain(24), **_ON_CLOSE, **_VIEW),
     "home": _shape({}, **_VIEW),
 }

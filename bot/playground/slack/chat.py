@@ -1,15 +1,14 @@
-"""The Web API's methods that write (messages, views, files), and what a response_url takes."""
+"""The Web API's methods that write messages, and what a response_url takes."""
 
 from typing import Any
 
 from bot.playground.slack.api import Method, as_payload, flag, parsed, reachable
-from bot.playground.slack.block_kit import problems, view_problems
-from bot.playground.slack.values import Channel, Message, Payload, Refused, Stored, View
-from bot.playground.slack.workspace import APP_ID, BOT_ID, BOT_USER, TEAM, Hook, Workspace, new_id
+from bot.playground.slack.block_kit import problems
+from bot.playground.slack.values import Channel, Message, Payload, Refused
+from bot.playground.slack.workspace import BOT_USER, Hook, Workspace
 
 _POST_CHARACTERS = 40_000
 _UPDATE_CHARACTERS = 4_000
-_MOST_VIEWS = 3
 
 
 def checked_blocks(args: Payload) -> list[Payload]:
@@ -28,7 +27,8 @@ def _content(args: Payload) -> dict[str, Any]:
     return {"text": text[:_POST_CHARACTERS], "blocks": blocks}
 
 
-def _destination(slack: Workspace, channel_id: str) -> Channel:
+def destination(slack: Workspace, channel_id: str) -> Channel:
+    """Return where a post goes, a person's direct messages included; raises Refused."""
     person = slack.people.get(channel_id)
     if person is not None and not person.deleted:
         return slack.direct(person.id)
@@ -40,7 +40,8 @@ def _destination(slack: Workspace, channel_id: str) -> Channel:
     return channel
 
 
-def _parent(slack: Workspace, channel: str, args: Payload) -> str | None:
+def parent_of(slack: Workspace, channel: str, args: Payload) -> str | None:
+    """Return the thread that a post goes into, if any; raises Refused."""
     thread_ts = args.get("thread_ts")
     if not thread_ts:
         return None
@@ -53,11 +54,11 @@ def _parent(slack: Workspace, channel: str, args: Payload) -> str | None:
 
 
 def _post_message(slack: Workspace, args: Payload) -> Payload:
-    content, channel = _content(args), _destination(slack, args["channel"]).id
+    content, channel = _content(args), destination(slack, args["channel"]).id
     message = slack.post(
         channel=channel,
         user=BOT_USER,
-        thread_ts=_parent(slack, channel, args),
+        thread_ts=parent_of(slack, channel, args),
         broadcast=flag(args, "reply_broadcast"),
         metadata=parsed(args, "metadata"),
         **content,
@@ -66,10 +67,10 @@ def _post_message(slack: Workspace, args: Payload) -> Payload:
 
 
 def _post_ephemeral(slack: Workspace, args: Payload) -> Payload:
-    content, channel = _content(args), _destination(slack, args["channel"])
+    content, channel = _content(args), destination(slack, args["channel"])
     if args["user"] not in channel.members:
         raise Refused("user_not_in_channel")
-    thread_ts = _parent(slack, channel.id, args)
+    thread_ts = parent_of(slack, channel.id, args)
     message = slack.post(channel=channel.id, user=BOT_USER, only_for=args["user"], thread_ts=thread_ts, **content)
     return {"message_ts": message.ts}
 
@@ -106,83 +107,6 @@ def _permalink(slack: Workspace, args: Payload) -> Payload:
     }
 
 
-def view_payload(view: View) -> Payload:
-    """Return a view as Slack sends it, its state left empty."""
-    names = {"id": view.id, "hash": view.hash, "team_id": TEAM, "app_id": APP_ID, "bot_id": BOT_ID}
-    tree: Payload = {"root_view_id": view.root, "previous_view_id": view.previous, "state": {"values": {}}}
-    defaults = {"private_metadata": "", "callback_id": "", "external_id": ""}
-    return {**defaults, **view.body, **names, **tree}
-
-
-def checked_view(args: Payload, kind: str) -> Payload:
-    """Return a view of that kind; raises Refused."""
-    view = parsed(args, "view")
-    wrong = view_problems(view)
-    if not wrong and view["type"] != kind:
-        wrong = [f"view.type: must be {kind} here"]
-    if wrong:
-        raise Refused("invalid_arguments", response_metadata={"messages": [f"[ERROR] {problem}" for problem in wrong]})
-    return dict(view)
-
-
-def push(slack: Workspace, user: str, body: Payload) -> View:
-    """Lay a modal on top of the person's; Slack takes three."""
-    stack = slack.views(user)
-    if len(stack) >= _MOST_VIEWS:
-        raise Refused("push_limit_reached")
-    return slack.show_view(user, body, over=stack[-1] if stack else None)
-
-
-def _views_open(slack: Workspace, args: Payload) -> Payload:
-    body = checked_view(args, "modal")
-    user = slack.spend_trigger(args["trigger_id"])
-    slack.close_views(user)
-    return {"view": view_payload(slack.show_view(user, body))}
-
-
-def _views_push(slack: Workspace, args: Payload) -> Payload:
-    body = checked_view(args, "modal")
-    return {"view": view_payload(push(slack, slack.spend_trigger(args["trigger_id"]), body))}
-
-
-def _views_update(slack: Workspace, args: Payload) -> Payload:
-    body, external = checked_view(args, "modal"), args.get("external_id")
-    everybody = [view for view in slack.modals.values() if external and view.body.get("external_id") == external]
-    view = slack.view(str(args.get("view_id"))) or next(iter(everybody), None)
-    if view is None:
-        raise Refused("not_found")
-    if args.get("hash") not in (None, "", view.hash):
-        raise Refused("hash_conflict")
-    return {"view": view_payload(slack.show_view(view.user, body, instead=view))}
-
-
-def _views_publish(slack: Workspace, args: Payload) -> Payload:
-    body, shown = checked_view(args, "home"), slack.home(args["user_id"])
-    if slack.people.get(args["user_id"]) is None:
-        raise Refused("user_not_found")
-    if shown and args.get("hash") not in (None, "", shown.hash):
-        raise Refused("hash_conflict")
-    return {"view": view_payload(slack.show_view(args["user_id"], body, instead=shown))}
-
-
-def _upload_url(slack: Workspace, args: Payload) -> Payload:
-    stored = Stored(id=new_id("F"), name=args["filename"])
-    slack.uploads[stored.id] = stored
-    return {"upload_url": f"{args['_url']}/upload/{stored.id}", "file_id": stored.id}
-
-
-def _complete_upload(slack: Workspace, args: Payload) -> Payload:
-    files = [slack.uploads.get(one["id"]) for one in parsed(args, "files")]
-    if any(one is None or not one.content for one in files):
-        raise Refused("file_not_found")
-    stored = tuple(one for one in files if one)
-    if args.get("channel_id"):
-        channel = _destination(slack, args["channel_id"]).id
-        thread_ts, text = _parent(slack, channel, args), str(args.get("initial_comment") or "")
-        slack.post(channel=channel, user=BOT_USER, text=text, thread_ts=thread_ts, files=stored)
-    return {"files": [{"id": one.id, "title": one.name} for one in stored]}
-
-
 def answer(slack: Workspace, hook: Hook, body: Payload) -> Message | None:
     """Do what a response_url, or the acknowledgement of a slash command, asks for; raises Refused."""
     target = hook.target and slack.message(hook.target.channel, hook.target.ts)
@@ -212,16 +136,9 @@ def use_hook(slack: Workspace, token: str, body: Payload) -> Payload:
 
 
 _CHAT = ("chat:write",)
-_FILES = ("files:write",)
 WRITING: dict[str, Method] = {
     "chat.postMessage": Method(run=_post_message, scopes=_CHAT, needs=("channel",)),
     "chat.postEphemeral": Method(run=_post_ephemeral, scopes=_CHAT, needs=("channel", "user")),
     "chat.update": Method(run=_update, scopes=_CHAT, needs=("channel", "ts")),
     "chat.getPermalink": Method(run=_permalink, needs=("channel", "message_ts")),
-    "views.open": Method(run=_views_open, needs=("trigger_id", "view")),
-    "views.push": Method(run=_views_push, needs=("trigger_id", "view")),
-    "views.update": Method(run=_views_update, needs=("view",)),
-    "views.publish": Method(run=_views_publish, needs=("user_id", "view")),
-    "files.getUploadURLExternal": Method(run=_upload_url, scopes=_FILES, needs=("filename", "length")),
-    "files.completeUploadExternal": Method(run=_complete_upload, scopes=_FILES, needs=("files",)),
 }

@@ -22,14 +22,17 @@ _A_MINUTE = {
     "conversations.members": _TIER_4,
     "files.completeUploadExternal": _TIER_4,
     "files.getUploadURLExternal": _TIER_4,
+    "files.info": _TIER_4,
     "users.info": _TIER_4,
     "views.open": _TIER_4,
     "views.publish": _TIER_4,
     "views.push": _TIER_4,
     "views.update": _TIER_4,
 }
-# Posting is limited by channel, "about one a second"; how many may come at once is Slack's secret.
+# Posting is limited by channel, "about one a second", and tier 1 tolerates "a small amount of burst behavior"; how
+# many may come at once is Slack's secret.
 _POST_BURST = 3
+_LEAST_BURST = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +93,7 @@ class Rates:
         if method == "chat.postMessage":
             return self._spend((method, str(args.get("channel"))), a_second=1.0, burst=_POST_BURST)
         limit = _A_MINUTE.get(method)
-        return self._spend((method, ""), a_second=limit / 60, burst=limit) if limit else 0
+        return self._spend((method, ""), a_second=limit / 60, burst=max(limit, _LEAST_BURST)) if limit else 0
 
     def _spend(self, key: tuple[str, str], *, a_second: float, burst: int) -> int:
         left, at = self._buckets.get(key, (float(burst), self._now()))

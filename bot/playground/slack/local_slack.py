@@ -21,10 +21,12 @@ from starlette.types import Receive, Scope, Send
 from bot.playground.server import Server
 from bot.playground.slack.api import READING, Method
 from bot.playground.slack.chat import WRITING, use_hook
+from bot.playground.slack.files import FILING, received
 from bot.playground.slack.limits import Fault, Faults, Rates
 from bot.playground.slack.people import People
 from bot.playground.slack.sockets import Ack, Sockets
-from bot.playground.slack.values import Call, Payload, Refused, Stored
+from bot.playground.slack.values import Call, Payload, Refused
+from bot.playground.slack.views import VIEWING
 from bot.playground.slack.workspace import APP_ID
 
 SCOPES = ("commands", "chat:write", "users:read", "usergroups:read", "channels:read", "groups:read")
@@ -58,7 +60,8 @@ class LocalSlack(People):
         self.enforce_rates = enforce_rates
         self.sockets = Sockets(app_id=APP_ID, ack_within=ack_within, on_change=self._socket_changed)
         self._rates = Rates(now)
-        self._methods = {**READING, **WRITING, "apps.connections.open": Method(run=self._connections_open)}
+        methods = {**READING, **WRITING, **VIEWING, **FILING}
+        self._methods = methods | {"apps.connections.open": Method(run=self._connections_open)}
         self._server = Server(_Cuttable([*self._routes(), *extra_routes]), port=port)
         self.url = self._server.url
         self.api_url = f"{self.url}/api/"
@@ -186,11 +189,10 @@ class LocalSlack(People):
     async def _upload(self, request: Request) -> Response:
         content = await request.body()
         with self.changing():
-            stored = self.uploads.get(request.path_params["file"])
-            if stored is None:
-                return PlainTextResponse("unknown file", 404)
-            self.uploads[stored.id] = Stored(id=stored.id, name=stored.name, content=content)
-        return PlainTextResponse(f"OK - {len(content)}")
+            taken = received(self, request.path_params["file"], content)
+        if taken:
+            return PlainTextResponse(f"OK - {len(content)}")
+        return PlainTextResponse("no such file, or not of the length that was announced", 400)
 
     async def _download(self, request: Request) -> Response:
         stored = self.uploads.get(request.path_params["file"])

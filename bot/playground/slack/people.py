@@ -5,54 +5,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bot.playground.slack.api import as_payload
-from bot.playground.slack.block_kit import view_problems
-from bot.playground.slack.chat import answer, push, view_payload
+from bot.playground.slack.api import as_payload, file_payload
+from bot.playground.slack.chat import answer
+from bot.playground.slack.forms import CannotAct, check_filled, entered, state_of
 from bot.playground.slack.sockets import Ack, envelope
 from bot.playground.slack.values import Delivery, Message, Payload, Refused, Stored, View, elements_of
+from bot.playground.slack.views import checked, push, view_payload
 from bot.playground.slack.workspace import APP_ID, BOT_USER, TEAM, Workspace, new_id
 
 _TOKEN = "verification-token"
 
 
-class CannotAct(ValueError):  # noqa: N818 - named for what a person cannot do
-    """Slack's client would not let this person do this: no such button, not in the channel, a field left empty."""
-
-
-def entered(element: Payload, value: Any) -> Payload:
-    """Return an element's part of a payload once `value` was entered: text, option values, or files."""
-    kind = element["type"]
-    if kind == "file_input":
-        return {"type": kind, "files": list(value or ())}
-    if kind in ("checkboxes", "multi_static_select"):
-        chosen = element.get("initial_options", []) if value is None else [_option(element, one) for one in value]
-        return {"type": kind, "selected_options": chosen}
-    if kind in ("static_select", "radio_buttons", "overflow"):
-        return {
-            "type": kind,
-            "selected_option": element.get("initial_option") if value is None else _option(element, value),
-        }
-    what = kind.removesuffix("s_select")
-    key, initial = ("value", "initial_value") if what == kind else (f"selected_{what}", f"initial_{what}")
-    return {"type": kind, key: element.get(initial) if value is None else value}
-
-
-def _option(element: Payload, value: str) -> Payload:
-    groups = [element, *element.get("option_groups", ())]
-    options = {option["value"]: option for group in groups for option in group.get("options", ())}
-    if value not in options:
-        raise CannotAct(f"no option {value!r}, only {sorted(options)}")
-    return dict(options[value])
-
-
-def _filled(part: Payload) -> bool:
-    return any(value for key, value in part.items() if key != "type")
-
-
 class People(Workspace):
     """A workspace in which people act; every method waits for the bot's acknowledgement and says how it went."""
-
-    url: str
 
     @abstractmethod
     def deliver(self, message: Payload) -> Ack:
@@ -62,13 +27,13 @@ class People(Workspace):
         """Let a person write an ordinary message."""
         return self.post(channel=channel, user=user, text=text)
 
-    def upload(self, name: str, content: bytes) -> Payload:
+    def upload(self, name: str, content: bytes, user: str = "") -> Payload:
         """Store a person's file; the result goes into `submit_view`'s values as an item of a list."""
-        stored = Stored(id=new_id("F"), name=name, content=content)
+        if not content:
+            raise CannotAct(f"{name} is empty")
+        stored = Stored(id=new_id("F"), name=name, content=content, user=user, at=self.now())
         self.uploads[stored.id] = stored
-        address = f"{self.url}/files/{stored.id}/{name}"
-        size = len(content)
-        return {"id": stored.id, "name": name, "size": size, "url_private": address, "url_private_download": address}
+        return file_payload(self, stored)
 
     def command(
         self, user: str, channel: str, text: str = "", command: str = "/ota-cancel", *, force: bool = False
@@ -94,10 +59,18 @@ class People(Workspace):
         return self._send("slash_commands", user, payload)
 
     def press(
-        self, user: str, shown: Message | View, action_id: str, value: Any = None, *, force: bool = False
+        self,
+        user: str,
+        shown: Message | View,
+        action_id: str,
+        value: Any = None,
+        *,
+        values: Mapping[str, Any] | None = None,
+        force: bool = False,
     ) -> Delivery:
         """Press a button, or choose `value` in a select; a confirmation dialog counts as confirmed.
 
+        `values` are what a view's other fields hold by now, by action_id.
         Raises CannotAct when it is not on the current version; with `force` an older version, or anybody, will do.
         """
         block, element = self._element(shown, action_id, force=force)
@@ -106,10 +79,13 @@ class People(Workspace):
             action |= {key: element[key] for key in ("type", "text", "value", "style", "confirm") if key in element}
         else:
             action |= entered(element, value)
-        payload = self._interaction("block_actions", user) | {"actions": [action], "state": {"values": {}}}
+        payload = self._interaction("block_actions", user) | {"actions": [action]}
         if isinstance(shown, View):
-            payload |= {"container": {"type": "view", "view_id": shown.id}, "view": view_payload(shown)}
+            chosen = {} if element["type"] in ("button", "overflow") else {action_id: value}
+            state = self._state(self.view(shown.id) or shown, {**(values or {}), **chosen})
+            payload |= {"container": {"type": "view", "view_id": shown.id}, "view": view_payload(shown, state)}
         else:
+            payload["state"] = {"values": {}}
             self._seat(user, shown.channel, force=force)
             payload |= self._pressed(user, shown)
         return self._send("interactive", user, payload)
@@ -165,35 +141,37 @@ class People(Workspace):
         if current is None:
             raise CannotAct("the view is not open any more")
         state = self._state(current, values)
+        check_filled(current, state)
         payload = self._interaction("view_submission", user)
-        payload |= {"view": {**view_payload(current), "state": {"values": state}}, "response_urls": []}
+        payload |= {"view": view_payload(current, state), "response_urls": []}
         self.mark_errors(current, {})
         return self._send("interactive", user, payload)
 
     def _state(self, view: View, values: Mapping[str, Any]) -> Payload:
-        fields = {element["action_id"]: (block, element) for block, element in elements_of(view.blocks)}
-        if values.keys() - fields.keys():
-            raise CannotAct(f"no such field: {sorted(values.keys() - fields.keys())}, only {sorted(fields)}")
-        state: Payload = {}
-        for action_id, (block, element) in fields.items():
-            if element["type"] == "button":
-                continue
-            part = entered(element, values.get(action_id))
-            length = len(str(part.get("value") or ""))
-            if block["type"] == "input" and not block.get("optional") and not _filled(part):
-                raise CannotAct(f"{action_id} must be filled in")
-            if not element.get("min_length", 0) <= length <= element.get("max_length", 3000) and _filled(part):
-                raise CannotAct(f"{action_id} has {length} characters")
-            state.setdefault(block["block_id"], {})[action_id] = part
+        state = state_of(view, values)
+        for part in (part for block in state.values() for part in block.values() if "files" in part):
+            part["files"] = [file_payload(self, self._uploaded(one)) for one in part["files"]]
         return state
 
-    def close_view(self, user: str, view: View) -> Delivery | None:
-        """Close a modal; the bot hears of it when it asked for `notify_on_close`."""
-        self.close_views(user, from_id=view.id)
-        if not view.body.get("notify_on_close"):
-            return None
-        payload = self._interaction("view_closed", user) | {"view": view_payload(view), "is_cleared": False}
-        return self._send("interactive", user, payload)
+    def _uploaded(self, given: Payload) -> Stored:
+        stored = self.uploads.get(str(given.get("id")))
+        if stored is None:
+            raise CannotAct("that file was not uploaded")
+        return stored
+
+    def close_view(self, user: str, view: View, *, all_of_them: bool = False) -> Delivery | None:
+        """Close a modal, or the whole stack; the bot hears of those that asked for `notify_on_close`.
+
+        Returns the delivery of the last that was told.
+        """
+        stack, told = self.views(user), None
+        clears = all_of_them or bool(view.body.get("clear_on_close"))
+        self.close_views(user, from_id=None if clears else view.id)
+        still = {one.id for one in self.views(user)}
+        for one in reversed([one for one in stack if one.id not in still and one.body.get("notify_on_close")]):
+            payload = self._interaction("view_closed", user) | {"view": view_payload(one), "is_cleared": clears}
+            told = self._send("interactive", user, payload)
+        return told
 
     def open_home(self, user: str) -> Delivery:
         """Open the bot's Home tab."""
@@ -275,9 +253,9 @@ class People(Workspace):
             case "errors":
                 return self._form_errors(view, body.get("errors") or {})
             case "update":
-                self.show_view(view.user, self._checked(body.get("view")), instead=view)
+                self.show_view(view.user, checked(self, body.get("view"), "modal", instead=view), instead=view)
             case "push":
-                push(self, view.user, self._checked(body.get("view")))
+                push(self, view.user, checked(self, body.get("view"), "modal"))
             case "clear":
                 self.close_views(view.user)
             case None:
@@ -286,15 +264,9 @@ class People(Workspace):
                 raise Refused(f"unknown response_action {other}")
         return ""
 
-    def _form_errors(self, view: View, errors: Mapping[str, str]) -> str:
+    def _form_errors(self, view: View, errors: Any) -> str:
         inputs = {block["block_id"] for block in view.blocks if block["type"] == "input"}
-        if not errors or errors.keys() - inputs:
+        if not isinstance(errors, dict) or not errors or errors.keys() - inputs:
             raise Refused("errors are keyed by the block_id of an input")
         self.mark_errors(view, errors)
         return "\n".join(errors.values())
-
-    @staticmethod
-    def _checked(body: Any) -> Payload:
-        if view_problems(body):
-            raise Refused("invalid_view", problems=view_problems(body))
-        return dict(body)

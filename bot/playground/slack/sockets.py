@@ -5,8 +5,10 @@ import concurrent.futures
 import json
 import socket
 import struct
+import threading
 import time
 import uuid
+from collections import defaultdict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -52,8 +54,10 @@ class Sockets:
         self._app_id = app_id
         self._on_change = on_change
         self._tickets: set[str] = set()
+        self._lock = threading.Lock()
         self._links: list[_Link] = []
-        self._waiting: dict[str, concurrent.futures.Future[Payload | None]] = {}
+        # The same envelope may be out more than once: each acknowledgement is for the delivery that waits longest.
+        self._waiting: defaultdict[str, deque[concurrent.futures.Future[Payload | None]]] = defaultdict(deque)
 
     @property
     def connections(self) -> int:
@@ -80,12 +84,14 @@ class Sockets:
             return
         link = _Link(websocket, asyncio.get_running_loop())
         await websocket.send_json(self._hello())
-        self._links.append(link)
+        with self._lock:
+            self._links.append(link)
         self._on_change()
         try:
             await self._listen(websocket)
         finally:
-            self._links.remove(link)
+            with self._lock:
+                self._links.remove(link)
             self._on_change()
 
     def _hello(self) -> Payload:
@@ -104,35 +110,39 @@ class Sockets:
 
     def _acknowledged(self, message: Payload) -> None:
         # Taken from whatever connection it comes on: slack_sdk acknowledges on the new one after a refresh.
-        waiting = self._waiting.pop(str(message.get("envelope_id")), None)
+        name = str(message.get("envelope_id"))
+        with self._lock:
+            waiting = self._waiting[name].popleft() if self._waiting.get(name) else None
+            if waiting is not None:
+                waiting.set_result(message.get("payload"))
         if waiting is None:
-            self.late_acks.append(str(message.get("envelope_id")))
+            self.late_acks.append(name)
             self._on_change()
-        else:
-            waiting.set_result(message.get("payload"))
 
     def deliver(self, envelope: Payload) -> Ack:
         """Send an envelope over one of the connections, in turn, and wait for its acknowledgement.
 
         Never call it from the server's own loop.
         """
-        if not self._links:
-            return Ack(after=None, failure="dispatch_failed")
+        name = envelope["envelope_id"]
         waiting: concurrent.futures.Future[Payload | None] = concurrent.futures.Future()
-        self._waiting[envelope["envelope_id"]] = waiting
+        with self._lock:
+            if not self._links:
+                return Ack(after=None, failure="dispatch_failed")
+            self._links.append(self._links.pop(0))
+            link = self._links[-1]
+            self._waiting[name].append(waiting)
         began = time.monotonic()
-        self._in_turn().send(envelope)
-        try:
-            answer = waiting.result(timeout=self.ack_within)
-        except concurrent.futures.TimeoutError:
-            if self._waiting.pop(envelope["envelope_id"], None):
-                return Ack(after=None, failure="operation_timeout")
-            answer = waiting.result()  # it came in this very moment
-        return Ack(after=time.monotonic() - began, answer=answer)
-
-    def _in_turn(self) -> _Link:
-        self._links.append(self._links.pop(0))
-        return self._links[-1]
+        link.send(envelope)
+        concurrent.futures.wait([waiting], timeout=self.ack_within)
+        with self._lock:
+            if not waiting.done():
+                self._waiting[name].remove(waiting)
+            if not self._waiting[name]:
+                del self._waiting[name]
+        if not waiting.done():
+            return Ack(after=None, failure="operation_timeout")
+        return Ack(after=time.monotonic() - began, answer=waiting.result())
 
     def disconnect(self, reason: str = "refresh_requested") -> None:
         """Tell every connection to go: `warning`, `refresh_requested` or `link_disabled`; the client is to leave."""

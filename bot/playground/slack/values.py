@@ -60,11 +60,15 @@ class Channel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """A file's name and bytes; from the bot or from a person's form."""
+    """A file's name and bytes, from the bot or from a person's form; `length` is what the bot said it would have."""
 
     id: str
     name: str
     content: bytes = b""
+    user: str = ""
+    at: float = 0.0
+    title: str = ""
+    length: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +160,11 @@ class View:
     def callback_id(self) -> str:
         """The form's name."""
         return str(self.body.get("callback_id", ""))
+
+    @property
+    def is_home(self) -> bool:
+        """Whether it is a Home tab."""
+        return bool(self.body["type"] == "home")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

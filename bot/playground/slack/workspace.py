@@ -62,7 +62,9 @@ def with_ids(blocks: Sequence[Payload]) -> tuple[Payload, ...]:
 
 
 class Workspace:
-    """Everything in the local Slack; `now` gives Unix seconds."""
+    """Everything in the local Slack; `now` gives Unix seconds, `url` is where it is served."""
+
+    url: str = ""
 
     def __init__(self, *, now: Callable[[], float]) -> None:
         self.now = now

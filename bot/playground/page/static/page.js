@@ -117,20 +117,20 @@ const text = (part) => (part.type === "mrkdwn" ? mrkdwn(part.text) : part.text);
 
 // --- Block Kit ---------------------------------------------------------------------------------------------------
 
-/** Draw blocks; `press(element, value)` is called when somebody uses one. */
-const blocks = (all, press, values) => all.map((block) => (BLOCKS[block.type] ?? unknown)(block, press, values));
+/** Draw blocks; `press(element, value)` is called when somebody uses one, `given` is what was entered and found wrong. */
+const blocks = (all, press, given) => all.map((block) => (BLOCKS[block.type] ?? unknown)(block, press, given));
 const unknown = (block) => el("p", { class: "context" }, `(${block.type})`);
 
 const BLOCKS = {
   header: (block) => el("h3", {}, block.text.text),
   divider: () => el("hr"),
-  section: (block, press) => el("div", { class: "section" },
+  section: (block, press, given) => el("div", { class: "section" },
     el("div", {}, block.text && el("p", {}, text(block.text)),
       block.fields && el("div", { class: "fields" }, block.fields.map((field) => el("p", {}, text(field))))),
-    block.accessory && control(block.accessory, press)),
+    block.accessory && control(block.accessory, press, given)),
   context: (block) => el("div", { class: "context" },
     block.elements.map((part) => el("p", {}, part.type === "image" ? `(${part.alt_text})` : text(part)))),
-  actions: (block, press) => el("div", { class: "actions" }, block.elements.map((element) => control(element, press))),
+  actions: (block, press, given) => el("div", { class: "actions" }, block.elements.map((element) => control(element, press, given))),
   image: (block) => el("p", { class: "context" }, `(${block.alt_text})`),
   markdown: (block) => el("p", {}, block.text),
   alert: (block) => el("p", { class: `alert ${block.level ?? "default"}` }, text(block.text)),
@@ -160,9 +160,9 @@ function rich(part) {
 }
 
 /** An element that acts at once: a button, or a choice. */
-function control(element, press) {
+function control(element, press, { typed: values = {} } = {}) {
   if (element.type === "image") return el("span", {}, `(${element.alt_text})`);
-  if (element.type !== "button") return chooser(element, (value) => press(element, value));
+  if (element.type !== "button") return chooser(element, (value) => press(element, value), {}, values[element.action_id]);
   const label = element.accessibility_label ?? element.text.text;
   return el("button", {
     type: "button", class: element.style, "data-name": element.action_id, "aria-label": label,
@@ -175,21 +175,22 @@ const optionsOf = (element) => {
   const places = seen.places.filter((one) => !one.im).map((one) => [one.id, `#${one.name}`]);
   if (element.type === "users_select") return people;
   if (/^(channels|conversations)_select$/.test(element.type)) return places;
-  const groups = [element, ...(element.option_groups ?? [])];
-  return groups.flatMap((group) => group.options ?? []).map((option) => [option.value, option.text.text]);
+  return [element, ...(element.option_groups ?? [])].flatMap((group) => group.options ?? [])
+    .map((option) => [option.value, text(option.text), option.description && text(option.description)]);
 };
 const initial = (element) => element.initial_options?.map((option) => option.value) ?? element.initial_option?.value
   ?? element.initial_user ?? element.initial_channel ?? element.initial_conversation ?? element.initial_value;
 
-/** A choice from a list: a select, radio buttons or checkboxes. */
-function chooser(element, chosen, id, value = initial(element)) {
+/** A choice from a list: a select, radio buttons or checkboxes. `named` is how a field around it names it. */
+function chooser(element, chosen, named = {}, value = initial(element)) {
   const picked = [value].flat();
   const options = optionsOf(element);
-  const name = { "data-name": element.action_id, id, "aria-label": id ? null : element.placeholder?.text ?? "Choose" };
+  const name = { "data-name": element.action_id, "aria-label": named.id ? null : element.placeholder?.text ?? "Choose", ...named };
   if (/^(radio_buttons|checkboxes)$/.test(element.type)) {
     const many = element.type === "checkboxes";
-    const box = el("div", { ...name, class: "boxes", role: "group" }, options.map(([key, label]) => el("label", {},
-      el("input", { type: many ? "checkbox" : "radio", name: element.action_id, value: key, checked: picked.includes(key) }), label)));
+    const box = el("div", { ...name, class: "boxes", role: many ? "group" : "radiogroup" }, options.map(([key, label, more]) => el("label", {},
+      el("input", { type: many ? "checkbox" : "radio", name: element.action_id, value: key, checked: picked.includes(key) }),
+      el("span", {}, label, more && el("small", {}, more)))));
     const now = () => [...box.querySelectorAll(":checked")].map((input) => input.value);
     box.valueNow = () => (many ? now() : now()[0]);
     box.addEventListener("change", () => chosen(box.valueNow()));
@@ -207,35 +208,55 @@ function chooser(element, chosen, id, value = initial(element)) {
 function field(block, press, { typed: values = {}, errors = {} } = {}) {
   const { element } = block, id = `field-${block.block_id}`, wrong = errors[block.block_id];
   const value = values[element.action_id] ?? initial(element);
-  const given = {
-    id, "data-name": element.action_id, placeholder: element.placeholder?.text, maxlength: element.max_length ?? 3000,
-    required: !block.optional, "aria-invalid": wrong && "true", "aria-describedby": wrong && `${id}-wrong`,
-  };
+  const about = [block.hint && `${id}-hint`, wrong && `${id}-wrong`].filter(Boolean).join(" ");
+  const given = { id, "data-name": element.action_id, "aria-invalid": wrong && "true", "aria-describedby": about || null };
+  const grouped = /^(radio_buttons|checkboxes)$/.test(element.type);
   let box;
   if (element.type === "file_input") {
-    box = el("input", { type: "file", id, "data-name": element.action_id, multiple: (element.max_files ?? 10) > 1, required: !block.optional });
+    const kinds = element.filetypes?.map((kind) => `.${kind}`).join(",");
+    box = el("input", { ...given, type: "file", multiple: (element.max_files ?? 10) > 1, accept: kinds, required: !block.optional });
+    if (value instanceof FileList) box.files = value;
     box.valueNow = () => Promise.all([...box.files].map(uploaded));
   } else if (/_input$/.test(element.type)) {
-    box = element.multiline ? el("textarea", { ...given, rows: 4 })
-      : el("input", { ...given, type: element.type === "number_input" ? "number" : "text" });
+    // No maxlength: a browser would cut a list that is pasted without a word. The local Slack says that it is too long.
+    const more = { placeholder: element.placeholder?.text, required: !block.optional, autofocus: element.focus_on_load };
+    box = element.multiline ? el("textarea", { ...given, ...more, rows: 4 })
+      : el("input", { ...given, ...more, type: element.type === "number_input" ? "number" : "text" });
     box.value = value ?? "";
     box.valueNow = () => box.value;
   } else {
-    box = chooser(element, () => block.dispatch_action && press(element, box.valueNow()), id, value);
+    const named = grouped ? { ...given, "aria-labelledby": `${id}-label` } : { ...given, required: !block.optional };
+    box = chooser(element, () => block.dispatch_action && press(element, box.valueNow()), named, value);
   }
-  return el("div", { class: "field" }, el("label", { for: id }, block.label.text, block.optional && el("span", {}, " (optional)")), box,
-    block.hint && el("p", { class: "context" }, block.hint.text), wrong && el("p", { class: "wrong", id: `${id}-wrong`, role: "alert" }, wrong));
+  const label = [block.label.text, block.optional && el("span", {}, " (optional)")];
+  return el("div", { class: "field" }, grouped ? el("p", { class: "label", id: `${id}-label` }, label) : el("label", { class: "label", for: id }, label), box,
+    block.hint && el("p", { class: "context", id: `${id}-hint` }, block.hint.text),
+    wrong && el("p", { class: "wrong", id: `${id}-wrong`, role: "alert" }, wrong));
 }
 
+const uploads = new WeakMap(); // what came of each file that was sent, so that a corrected form does not send it again
+
 async function uploaded(file) {
+  if (!uploads.has(file)) uploads.set(file, await upload(file));
+  return uploads.get(file);
+}
+
+async function upload(file) {
   const content = await new Promise((done, failed) => {
     const reader = new FileReader();
     reader.onload = () => done(reader.result.slice(reader.result.indexOf(",") + 1));
     reader.onerror = failed;
     reader.readAsDataURL(file);
   });
-  return (await act({ do: "upload", name: file.name, content })).file;
+  const answer = await act({ do: "upload", name: file.name, content });
+  if (!answer.file) throw new NotDone();
+  return answer.file;
 }
+
+/** What is entered within `root` now, by action; files are sent on the way. */
+const fields = (root) => [...root.querySelectorAll("[data-name]")].filter((box) => box.valueNow);
+const collected = async (root) => Object.fromEntries(await Promise.all(fields(root).map(async (box) => [box.dataset.name, await box.valueNow()])));
+const kept = (root) => Object.fromEntries(fields(root).map((box) => [box.dataset.name, box.type === "file" ? box.files : box.valueNow()]));
 
 // --- what a person does ------------------------------------------------------------------------------------------
 
@@ -250,26 +271,53 @@ async function act(what) {
   return answer;
 }
 
+/** Something could not be done, and whoever did it has been told. */
+class NotDone extends Error {}
+
+/** Say what went wrong: in the form that is open, else above the composer. */
 function trouble(said) {
-  $("trouble").textContent = said;
-  $("trouble").hidden = !said;
+  const place = document.querySelector("dialog.form .trouble") ?? $("trouble");
+  for (const one of [$("trouble"), place]) {
+    one.textContent = one === place ? said : "";
+    one.hidden = !one.textContent;
+  }
 }
 
 async function busy(button, work) {
   if (button.getAttribute("aria-busy")) return;
   button.setAttribute("aria-busy", "true");
-  try { await work(); } finally { button.removeAttribute("aria-busy"); }
+  try { await work(); } catch (error) { if (!(error instanceof NotDone)) throw error; } finally { button.removeAttribute("aria-busy"); }
 }
 
-const presser = (where) => async (element, value) => {
-  if (!element.confirm || (await confirmed(element.confirm))) await act({ do: "press", action: element.action_id, value, ...where });
+/** Press an element of what is at `where`; `root` holds the fields that go with it. */
+const presser = (where, root = () => null) => async (element, value) => {
+  if (element.confirm && !(await confirmed(element.confirm))) return;
+  const values = root() ? await collected(root()) : undefined;
+  await act({ do: "press", action: element.action_id, value, values, ...where });
 };
+
+/** Remember where the focus is; what is returned brings it back there, or to what has taken its place meanwhile. */
+function focusHere() {
+  const held = document.activeElement, row = held?.closest?.("[data-key]")?.dataset.key, name = held?.dataset?.name;
+  return () => {
+    const again = row && name && document.querySelector(`[data-key="${CSS.escape(row)}"] [data-name="${CSS.escape(name)}"]`);
+    const first = [held?.isConnected && held !== document.body && held, again, $("text"), $("messages")].find((one) => one && one.checkVisibility());
+    first?.focus();
+  };
+}
 
 /** Ask once more, as Slack does for buttons that carry a confirmation. */
 function confirmed({ title, text: body, confirm, deny, style }) {
   return new Promise((done) => {
-    const answer = (yes) => () => { dialog.close(); dialog.remove(); done(yes); };
-    const dialog = el("dialog", { class: "ask", "aria-labelledby": "ask-title", "aria-describedby": "ask-text", oncancel: answer(false) },
+    const back = focusHere();
+    const answer = (yes) => () => {
+      if (!dialog.isConnected) return;
+      dialog.close();
+      dialog.remove();
+      back();
+      done(yes);
+    };
+    const dialog = el("dialog", { class: "ask", "aria-labelledby": "ask-title", "aria-describedby": "ask-text", oncancel: answer(false), onclose: answer(false) },
       el("h2", { id: "ask-title" }, title.text), el("p", { id: "ask-text" }, text(body)),
       el("div", { class: "actions end" },
         el("button", { type: "button", onclick: answer(false) }, deny.text),
@@ -308,7 +356,7 @@ function connect() {
   stream.addEventListener("slack", (event) => {
     const before = seen;
     seen = JSON.parse(event.data);
-    const mine = [...seen.places.map((one) => one.id), "home"];
+    const mine = [...seen.places.map((one) => one.id), ...(seen.has_home ? ["home"] : [])];
     Object.assign(here, { who: seen.as, place: mine.includes(here.place) ? here.place : mine[0] });
     draw();
     if (before) announce(before);
@@ -367,7 +415,7 @@ function drawSide() {
   const places = seen.places.map((one) => ({ ...one, fresh: fresh(one), on: here.place === one.id, who: here.who }));
   keep($("places"), places.filter((one) => !one.im).map((one) => ({ ...one, name: `# ${one.name}` })), link);
   keep($("direct"), [...places.filter((one) => one.im).map((one) => ({ ...one, name: `${bot}: messages` })),
-    { id: "home", name: `${bot}: home`, on: here.place === "home", who: here.who }], link);
+    ...(seen.has_home ? [{ id: "home", name: `${bot}: home`, on: here.place === "home", who: here.who }] : [])], link);
 }
 
 const badge = (count, word) => count ? el("span", { class: "badge" }, String(count), el("span", { class: "unseen" }, ` ${word}`)) : "";
@@ -395,9 +443,13 @@ function drawMain() {
 }
 
 function drawHome() {
-  const view = seen.home;
-  redraw($("home"), () => $("home").replaceChildren(...(view ? blocks(view.blocks, presser({ view: view.id }))
+  const home = $("home"), view = seen.home, said = JSON.stringify([here.who, view?.id, view?.hash]);
+  if (home.said === said) return;
+  const values = { typed: home.dataset.view === view?.id ? kept(home) : {} };
+  redraw(home, () => home.replaceChildren(...(view ? blocks(view.blocks, presser({ view: view.id }, () => home), values)
     : [el("p", { class: "empty" }, "The bot publishes no Home tab yet.")])));
+  home.said = said;
+  home.dataset.view = view?.id;
 }
 
 function drawThread() {
@@ -449,37 +501,57 @@ function announce(before) {
 
 // --- forms -------------------------------------------------------------------------------------------------------
 
-let shownView = null;
+const entered = new Map(); // what was entered in each open form, by its id: a form below another comes back as it was
+let focusBack = null;
 
 function drawView() {
   const view = seen.views.at(-1);
-  const dialog = $("modals").querySelector("dialog.form");
-  if (!view) { dialog?.remove(); shownView = null; return; }
+  let dialog = $("modals").querySelector("dialog.form");
+  if (dialog) entered.set(dialog.dataset.view, kept(dialog));
+  [...entered.keys()].filter((id) => !seen.views.some((one) => one.id === id)).forEach((id) => entered.delete(id));
+  if (!view && !dialog) return;
+  if (!view) {
+    dialog.close();
+    dialog.remove();
+    focusBack?.();
+    return;
+  }
+  if (!dialog) {
+    focusBack = focusHere();
+    dialog = el("dialog", { class: "form", "aria-labelledby": "view-title", oncancel: escaped, onclose: escaped });
+    $("modals").append(dialog);
+    dialog.showModal();
+  }
   const said = JSON.stringify([view.id, view.hash, view.errors]);
-  if (said === shownView) return;
-  const kept = {};
-  dialog?.querySelectorAll(".field [data-name]").forEach((box) => { if (box.type !== "file") kept[box.dataset.name] = box.valueNow(); });
-  shownView = said;
-  const close = () => act({ do: "close", view: view.id });
+  if (dialog.said !== said) drawForm(dialog, view);
+  dialog.said = said;
+}
+
+/** Escape asks the local Slack to close the form; a browser closes it by itself at the second one. */
+function escaped(event) {
+  event.preventDefault();
+  if (event.target === event.currentTarget && event.target.isConnected) act({ do: "close", view: event.target.dataset.view });
+}
+
+function drawForm(dialog, view) {
+  const same = dialog.dataset.view === view.id, held = same ? document.activeElement?.dataset?.name : null;
+  const close = (all) => () => act({ do: "close", view: view.id, all });
   const send = async (event) => {
     event.preventDefault();
-    await busy(event.submitter ?? event.target, async () => {
-      const boxes = [...event.target.querySelectorAll(".field [data-name]")];
-      const values = await Promise.all(boxes.map(async (box) => [box.dataset.name, await box.valueNow()]));
-      await act({ do: "submit", view: view.id, values: Object.fromEntries(values) });
-    });
+    await busy(event.submitter ?? event.target, async () => act({ do: "submit", view: view.id, values: await collected(dialog) }));
   };
-  const made = el("dialog", { class: "form", "aria-labelledby": "view-title", oncancel: (event) => { event.preventDefault(); close(); } },
-    el("form", { onsubmit: send },
-      el("header", {}, el("h2", { id: "view-title" }, view.title.text),
-        el("button", { type: "button", class: "icon", "aria-label": "Close", onclick: close }, "✕")),
-      el("div", { class: "scroll" }, blocks(view.blocks, presser({ view: view.id }), { typed: kept, errors: view.errors })),
-      el("div", { class: "actions end" }, el("button", { type: "button", onclick: close }, view.close?.text ?? "Cancel"),
-        view.submit && el("button", { class: "primary" }, view.submit.text))));
-  dialog?.remove();
-  $("modals").append(made);
-  made.showModal();
-  made.querySelector("[aria-invalid], .field [data-name]")?.focus();
+  const given = { typed: entered.get(view.id) ?? {}, errors: view.errors };
+  dialog.dataset.view = view.id;
+  dialog.replaceChildren(el("form", { onsubmit: send },
+    el("header", {}, el("h2", { id: "view-title" }, view.title.text),
+      el("button", { type: "button", class: "icon", "aria-label": "Close", onclick: close(true) }, "✕")),
+    el("div", { class: "scroll" }, blocks(view.blocks, presser({ view: view.id }, () => dialog), given)),
+    el("p", { class: "trouble", role: "alert", hidden: true }),
+    el("div", { class: "actions end" }, el("button", { type: "button", onclick: close(false) }, view.close?.text ?? "Cancel"),
+      view.submit && el("button", { class: "primary" }, view.submit.text))));
+  const first = ["[aria-invalid]", held && `[data-name="${CSS.escape(held)}"]`, "[autofocus]", ".field [data-name]", ".end button:last-child"]
+    .map((found) => found && dialog.querySelector(found)).find(Boolean);
+  (first.matches(".boxes") ? first.querySelector(":checked, input") : first).focus();
 }
 
 // --- writing -----------------------------------------------------------------------------------------------------
@@ -506,6 +578,7 @@ function write(words) {
   box.style.height = "";
   if (words) box.style.height = `${Math.min(box.scrollHeight, 160)}px`;
   if (seen) drawHints();
+  drawTry();
   if (document.activeElement !== box && words) box.focus();
 }
 
@@ -521,7 +594,6 @@ async function send() {
   remember("typed", typed.slice(-50));
   back = 0;
   write("");
-  drawTry();
   const answer = await act({ do: "say", channel: here.place, text: words });
   if (answer.problem && !$("text").value) write(words);
 }
@@ -534,13 +606,18 @@ function drawShortcuts() {
   });
 }
 
+/** Offer the words to try next, where and when they can be typed; once their job has a card, another job to try. */
 function drawTry() {
-  const job = cloud?.jobs.findLast((one) => one.note === "small" && one.counts.QUEUED);
-  $("try").hidden = !seen || !job || typed.length > 0;
-  if (job && seen) $("try-it").textContent = `${seen.command} job ${job.id} queued,notified because 1.4.2 bricks pumps`;
+  const more = cloud?.clouds.find((one) => one.another);
+  const first = seen?.places[0]?.id === here.place;
+  const taken = cloud?.try && seen?.messages.some((one) => !one.only && JSON.stringify(one.blocks).includes(cloud.try.split(" ")[1]));
+  const words = cloud?.try && !taken && `${seen?.command} ${cloud.try}`;
+  $("try").hidden = !first || !(words || more) || Boolean($("text").value);
+  $("try-lead").textContent = words ? "Try this:" : "To try it again:";
+  $("try-it").replaceChildren(words ? el("code", {}, words) : "Add a small job");
+  $("try-it").onclick = () => (words ? write(words) : act({ do: "cloud", cloud: more.name, another: true }));
 }
 
-$("try-it").addEventListener("click", () => write($("try-it").textContent));
 $("composer").addEventListener("submit", (event) => { event.preventDefault(); send(); });
 $("text").addEventListener("input", () => write($("text").value));
 $("text").addEventListener("keydown", (event) => {
@@ -565,47 +642,67 @@ $("text").addEventListener("keydown", (event) => {
 
 // --- the cloud ---------------------------------------------------------------------------------------------------
 
-const STATUSES = { CONFIRM: "unconfirmed", QUEUED: "queued", NOTIFIED: "notified", IN_PROGRESS: "in-progress",
-  SUCCEEDED: "succeeded", FAILED: "failed", CANCELED: "canceled" };
-
 function drawCloud() {
-  keep($("jobs"), cloud.jobs, {
-    key: (job) => job.id,
-    make: (job) => el("li", {}, el("p", {}, el("b", {}, job.name), " ", el("span", { class: "note" }, job.note)),
-      el("p", { class: "ids" }, el("button", { type: "button", class: "small", onclick: () => insert(job.id), "aria-label": `Write ${job.id} into the composer` }, el("code", {}, job.id)),
-        el("button", { type: "button", class: "small", onclick: copy(job.id), "aria-label": `Copy ${job.id}` }, "Copy")),
-      el("div", { class: "bar", role: "img" }), el("ul", { class: "legend" })),
-    draw: (node, job) => {
-      const counts = Object.entries(STATUSES).filter(([status]) => job.counts[status]).map(([status, word]) => [status, word, job.counts[status]]);
-      const [bar, legend] = [node.querySelector(".bar"), node.querySelector(".legend")];
-      bar.setAttribute("aria-label", counts.map(([, word, count]) => `${word} ${count}`).join(", ") || "no tasks");
-      bar.replaceChildren(...counts.map(([status, , count]) => {
-        const part = el("span", { class: `s-${status}` });
-        part.style.flexGrow = count;
-        return part;
-      }));
-      legend.replaceChildren(...counts.map(([status, word, count]) => el("li", {}, el("i", { class: `s-${status}` }), `${word} ${count.toLocaleString()}`)));
+  keep($("clouds"), cloud.clouds, {
+    key: (one) => one.name,
+    make: (one) => el("section", { "aria-labelledby": `cloud-${one.name}` },
+      el("h3", { id: `cloud-${one.name}` }, one.title),
+      el("h4", {}, "Jobs ", one.another && el("button", { type: "button", class: "small", onclick: () => act({ do: "cloud", cloud: one.name, another: true }) }, "Add a small one")),
+      el("ul", { class: "jobs", "aria-label": "Jobs" }),
+      el("h4", {}, "Calls, the last 10 s"), el("ul", { class: "calls", "aria-label": "Calls by operation" }),
+      el("h4", {}, "Break it ", el("button", { type: "button", class: "small", onclick: () => act({ do: "cloud", cloud: one.name, reset: true }) }, "Reset all")),
+      el("ul", { class: "dials", "aria-label": "Dials" })),
+    draw: (node, one) => {
+      keep(node.querySelector(".jobs"), one.jobs, { key: (job) => job.id, make: jobCard, draw: drawJob });
+      const calls = node.querySelector(".calls");
+      keep(calls, one.calls, { key: (call) => call.action, make: callCard, draw: drawCall });
+      if (!one.calls.length) calls.replaceChildren(el("li", { class: "context" }, "None."));
+      keep(node.querySelector(".dials"), one.dials, { key: (dial) => dial.name, make: (dial) => dialCard(one.name, dial), draw: drawDial });
     },
   });
-  keep($("calls"), cloud.calls, {
-    key: (call) => call.action,
-    make: (call) => el("li", {}, el("p", {}, el("code", {}, call.action)), el("p", { class: "context" }), strip()),
-    draw: (node, call) => {
-      const busiest = Math.max(...call.at.map(([age]) => call.at.filter(([other]) => other >= age && other < age + 1).length));
-      const went = ["refused", "lost"].map((how) => [how, call.at.filter(([, one]) => one === how).length]).filter(([, count]) => count);
-      node.children[1].textContent = [some(call.at.length, "call"), ...went.map(([how, count]) => `${count} ${how}`),
-        `busiest second ${busiest}, allowed ${call.limit ?? "any"}`].join(" · ");
-      node.lastChild.replaceChildren(...call.at.map(([age, how]) => mark(198 - age * 19.6, how)));
-    },
-  });
-  if (!cloud.calls.length) $("calls").replaceChildren(el("li", { class: "context" }, "None."));
-  document.querySelectorAll("[data-dial]").forEach((row) => {
-    const dial = cloud.dials[row.dataset.dial];
-    row.classList.toggle("on", Boolean(dial));
-    row.querySelector(".now").textContent = !dial ? "" : dial[1] === null ? `Now ${some(dial[0], "second")}.` : `${dial[1]} to come.`;
-    const range = row.querySelector("input");
-    if (range && range !== document.activeElement) range.value = dial?.[0] ?? 0;
-  });
+}
+
+const jobCard = (job) => el("li", {}, el("p", {}, el("b", {}, job.name), " ", el("span", { class: "note" }, job.note)),
+  el("p", { class: "ids" }, el("button", { type: "button", class: "small", onclick: () => insert(job.id), "aria-label": `Write ${job.id} into the composer` }, el("code", {}, job.id)),
+    el("button", { type: "button", class: "small", onclick: copy(job.id), "aria-label": `Copy ${job.id}` }, "Copy")),
+  el("div", { class: "bar", role: "img" }), el("ul", { class: "legend" }));
+
+function drawJob(node, job) {
+  const [bar, legend] = [node.querySelector(".bar"), node.querySelector(".legend")];
+  bar.setAttribute("aria-label", job.counts.map(([word, count]) => `${word} ${count}`).join(", ") || "no tasks");
+  bar.replaceChildren(...job.counts.map(([word, count]) => {
+    const part = el("span", { class: `s-${word}` });
+    part.style.flexGrow = count;
+    return part;
+  }));
+  legend.replaceChildren(...job.counts.map(([word, count]) => el("li", {}, el("i", { class: `s-${word}` }), `${word} ${count.toLocaleString()}`)));
+}
+
+const callCard = (call) => el("li", {}, el("p", {}, el("code", {}, call.action)), el("p", { class: "context" }), strip());
+
+function drawCall(node, call) {
+  const busiest = Math.max(...call.at.map(([age]) => call.at.filter(([other]) => other >= age && other < age + 1).length));
+  const went = ["refused", "lost"].map((how) => [how, call.at.filter(([, one]) => one === how).length]).filter(([, count]) => count);
+  node.children[1].textContent = [some(call.at.length, "call"), ...went.map(([how, count]) => `${count} ${how}`),
+    `busiest second ${busiest}, allowed ${call.limit ?? "any"}`].join(" · ");
+  node.lastChild.replaceChildren(...call.at.map(([age, how]) => mark(198 - age * 19.6, how)));
+}
+
+function dialCard(name, dial) {
+  const turn = (more) => act({ do: "cloud", cloud: name, dial: dial.name, ...more });
+  const id = `dial-${name}-${dial.name}`;
+  return el("li", { class: dial.most ? "range" : "" }, dial.most
+    ? [el("label", { for: id }, dial.label), el("input", { id, type: "range", min: 0, max: dial.most, step: 1, value: 0, "aria-describedby": `${id}-does`,
+      onchange: (event) => turn({ seconds: Number(event.target.value) }) })]
+    : el("button", { type: "button", "aria-describedby": `${id}-does`, onclick: () => turn({}) }, dial.label),
+  el("p", { id: `${id}-does` }, dial.does, " ", el("b", { class: "now" })));
+}
+
+function drawDial(node, { on }) {
+  node.classList.toggle("on", Boolean(on));
+  node.querySelector(".now").textContent = !on ? "" : on[1] === null ? `Now ${some(on[0], "second")}.` : `${on[1]} to come.`;
+  const range = node.querySelector("input");
+  if (range && range !== document.activeElement) range.value = on?.[0] ?? 0;
 }
 
 const copy = (words) => async ({ currentTarget: button }) => {
@@ -622,12 +719,6 @@ function mark(x, how) {
   const path = how === "refused" ? `M${x - 3} 4l6 6m0-6l-6 6` : `M${x} 2v10`;
   return el("svg:path", { class: how, d: path });
 }
-
-$("another").addEventListener("click", () => act({ do: "cloud", another: true }));
-$("reset").addEventListener("click", () => act({ do: "cloud", reset: true }));
-document.querySelectorAll("[data-dial] button").forEach((button) =>
-  button.addEventListener("click", () => act({ do: "cloud", dial: button.parentElement.dataset.dial })));
-$("latency").addEventListener("change", (event) => act({ do: "cloud", dial: "latency", seconds: Number(event.target.value) }));
 
 // --- the frame ---------------------------------------------------------------------------------------------------
 

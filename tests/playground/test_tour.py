@@ -1,0 +1,74 @@
+"""The tour, and the world it is played in: the real bot, a local Slack that keeps Slack's rates, a simulated cloud."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+
+from bot.playground.tour import play
+from bot.playground.world import ANN, JOB, JOBS, OPS, World
+
+PATIENCE = 30.0
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with World() as world:
+        yield world
+
+
+def test_the_tour_tells_the_main_job(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """A slip, the card, a stranger's press, the confirmation, the call, the audit and the chain come in this order."""
+    play(world)
+
+    said = capsys.readouterr().out
+    facts = (
+        "ready: socket mode",
+        "“queud” does not fit there",
+        "Waiting for confirmation · cancellation #1",
+        "Ben alone sees:\n   Refused: not among the requesters",
+        "Ann presses “Cancel 52 upgrades”, and Slack asks her once more",
+        "Done · cancellation #1",
+        "asked 52 · accepted 52 · confirmed 52 · left 0",
+        "CancelOTATaskByJob\n     CancelInProgressTask=false\n     CancelNotifiedTask=true",
+        "52 CANCELED",
+        "#1 confirmed plan",
+        "The chain holds:",
+    )
+    places = [said.find(fact) for fact in facts]
+    assert -1 not in places, facts[places.index(-1)]
+    assert all(before < after for before, after in pairwise(places))
+    assert 52 == world.stage.cloud.fleet.counts(JOB)["CANCELED"]
+    assert [] == [call for call in world.stage.slack.calls if call.error]
+
+
+def test_the_tour_goes_on_where_slack_says_not_so_fast(world: World) -> None:
+    """A 429 to the card, to its edit and to what is posted next only delays the tour."""
+    faults = world.stage.slack.faults
+    faults.add("chat.postMessage", retry_after=1, times=2)
+    faults.add("chat.update", retry_after=1)
+
+    play(world)
+
+    said = [call.method for call in world.stage.slack.calls if call.error]
+    assert ["chat.postMessage", "chat.postMessage", "chat.update"] == sorted(said)
+
+
+def test_many_orders_at_once_keep_to_slacks_rates(world: World) -> None:
+    """Four orders at once in one channel have their cards a second apart, and Slack never has to refuse one."""
+    slack = world.stage.slack
+    assert slack.enforce_rates
+    jobs = [
+        JOB,
+        *(ready.job for ready in JOBS if ready.counts.get("QUEUED", 0) < 100 and ready.status == "IN_PROGRESS"),
+    ]
+    for _ in range(3 - len(jobs[1:])):
+        world.another()
+    jobs += [job.job_id for job in world.stage.cloud.fleet.jobs() if job.job_id.startswith("aGn")]
+
+    for job in jobs:
+        slack.command(ANN, OPS, f"job {job} queued because many at once")
+    cards = slack.wait_for(lambda: slack.messages(OPS)[3:] and slack.messages(OPS), PATIENCE)
+
+    assert 4 == len(cards) == len(jobs)
+    assert [] == [call.method for call in slack.calls if call.error == "ratelimited"]
