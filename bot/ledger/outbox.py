@@ -67,6 +67,10 @@ class Outbox:
         row = self._store.one("select event from cursors where sink = :sink", {"sink": sink})
         return row["event"] if row else None
 
+    def untold(self) -> bool:
+        """Tell whether there is no sink at all yet: no bot has ever run on this ledger."""
+        return self._store.one("select 1 as found from cursors limit 1") is None
+
     def advance(self, sink: str, event: int) -> None:
         """Move the cursor of `sink`."""
         self._store.run(

@@ -1,12 +1,13 @@
 """The card's buttons: who pressed is looked up, the ledger decides, and only then Slack is answered."""
 
+import re
 from contextlib import suppress
 from typing import Any, Final
 
 import structlog
-from slack_bolt import Ack, BoltContext
+from slack_bolt import Ack, BoltContext, BoltResponse
 
-from bot.domain.decisions import Refusal
+from bot.domain.decisions import Refusal, refused
 from bot.domain.errors import LedgerError
 from bot.engine.intake import Intake
 from bot.engine.keeper import Halt, HaltError, Keeper
@@ -14,17 +15,20 @@ from bot.ledger.ledger import Ledger
 from bot.ledger.outbox import CardRow
 from bot.slack.answers import Answers
 from bot.slack.commands import refusal_message
+from bot.slack.message import Message, notice, said
+from bot.slack.people import remember, text_at
 
 log = structlog.get_logger()
 
 BUTTONS: Final = ("confirm", "withdraw", "stop")
-MOST_DIGITS: Final = 18
+VALUE: Final = re.compile(r"[1-9][0-9]{0,17}")
+"""A button's value: a cancellation's id, in the digits that the card writes."""
 UNTIL_STORED: Final = (0.05, 0.1, 0.2, 0.4)
 """Seconds between looks for a card that is in Slack already while Slack's answer to its post is not stored yet."""
 
 
 class Actions:
-    """Answers presses of the buttons that a card has."""
+    """Answers presses of the buttons that a card has, and whatever else Slack sends that nobody may or can answer."""
 
     def __init__(self, ledger: Ledger, intake: Intake, keeper: Keeper, answers: Answers, halt: Halt) -> None:
         self._ledger = ledger
@@ -35,10 +39,9 @@ class Actions:
 
     def pressed(self, ack: Ack, body: dict[str, Any], action: dict[str, Any], context: BoltContext) -> None:
         """Take one press. What the payload says is a reference; whether it counts is read from the ledger."""
-        user = _text(body, "user", "id")
-        channel = _text(body, "channel", "id") or _text(body, "container", "channel_id")
+        user = text_at(body, "user", "id")
         try:
-            done = self._decided(body, action, user, channel, context)
+            done = self._decided(body, action, user, context)
         except LedgerError as error:
             done = Refusal(str(error))
         except Exception:
@@ -46,37 +49,59 @@ class Actions:
             done = Refusal("I failed at that, and my log says why. Look at the card before you press again.")
         ack()
         if isinstance(done, Refusal):
-            refusal, url = done, body.get("response_url")
-            self._keeper.answer(
-                lambda: self._answers.answer(
-                    url if isinstance(url, str) else None, channel, user, refusal_message(refusal)
-                )
-            )
+            self.tell(body, refusal_message(done))
 
-    def _decided(
-        self, body: dict[str, Any], action: dict[str, Any], user: str, channel: str, context: BoltContext
-    ) -> Refusal | None:
+    def unknown(self, ack: Ack, body: dict[str, Any]) -> BoltResponse:
+        """Answer a form or a shortcut that is not there yet, or not any more."""
+        return self._refused(ack, body, "I do not know that form: it is not from this version of me. Nothing was done.")
+
+    def foreign(self, ack: Ack, body: dict[str, Any], team: str) -> BoltResponse:
+        """Refuse whatever Slack says comes from another workspace than the bot's own."""
+        reason = f"Slack says that you come from another workspace ({team or 'it does not say which'}) than mine"
+        self._keeper.answer(lambda: self._remember(body, team, reason))
+        return self._refused(ack, body, f"Refused: {reason}. Nothing was changed.")
+
+    def tell(self, body: dict[str, Any], message: Message) -> None:
+        """Show `message` to whoever sent a payload, off the thread that has to acknowledge it."""
+        url, channel, user = text_at(body, "response_url"), _channel(body), _user(body)
+        self._keeper.answer(lambda: self._answers.answer(url or None, channel, user, message))
+
+    def _refused(self, ack: Ack, body: dict[str, Any], text: str) -> BoltResponse:
+        if body.get("type") is None:  # a slash command, which is answered by its acknowledgement
+            return ack(text=said(text).text, response_type="ephemeral")
+        if body["type"] == "view_submission":
+            return ack(response_action="update", view=notice(text))
+        self.tell(body, said(text))
+        return ack()
+
+    def _remember(self, body: dict[str, Any], team: str, reason: str) -> None:
+        action: dict[str, Any] = (body.get("actions") or [{}])[0]
+        what = text_at(action, "action_id") or text_at(body, "view", "callback_id") or "order"
+        refusal = refused(_user(body), reason, what=what[:40], evidence={"team": team})
+        remember(self._ledger, refusal, self._pressed_card(body, action))
+
+    def _decided(self, body: dict[str, Any], action: dict[str, Any], user: str, context: BoltContext) -> Refusal | None:
+        button = text_at(action, "action_id")
+        if button not in BUTTONS:
+            return Refusal("I do not know that button: it is not from this version of me. Nothing was done.")
         if self._halt.asked:
             return Refusal("I am being restarted. Nothing was done; press again in a minute.")
         if not context["in_time"]():
             return Refusal("That press reached me too late. Nothing was done, press again.")
-        value = action.get("value")
-        if not isinstance(value, str) or not value.isdecimal() or len(value) > MOST_DIGITS or not user:
+        value = text_at(action, "value")
+        if not VALUE.fullmatch(value) or not user:
             return Refusal("That button carries nothing I know. Nothing was changed.")
-        misplaced = self._misplaced(
-            int(value), channel, _text(body, "container", "message_ts") or _text(body, "message", "ts")
-        )
-        if misplaced:
-            return misplaced
-        button = str(action.get("action_id"))
-        done = self._intake.press(button, int(value), user, channel, in_time=context["in_time"])
+        cancellation = self._pressed_card(body, action)
+        if cancellation is None:
+            return Refusal(f"That message is not the card of #{value}. Nothing was changed; use the card itself.")
+        done = self._intake.press(button, cancellation, user, _channel(body), in_time=context["in_time"])
         return done if isinstance(done, Refusal) else None
 
-    def _misplaced(self, cancellation: int, channel: str, ts: str) -> Refusal | None:
-        row = self._card(cancellation)
-        if row is not None and row.channel == channel and row.ts == ts:
-            return None
-        return Refusal(f"That message is not the card of #{cancellation}. Nothing was changed; use the card itself.")
+    def _pressed_card(self, body: dict[str, Any], action: dict[str, Any]) -> int | None:
+        """Return the cancellation that a button names, if the message it is on is that one's card."""
+        value, ts = text_at(action, "value"), text_at(body, "container", "message_ts") or text_at(body, "message", "ts")
+        row = self._card(int(value)) if VALUE.fullmatch(value) else None
+        return row.cancellation if row is not None and (row.channel, row.ts) == (_channel(body), ts) else None
 
     def _card(self, cancellation: int) -> CardRow | None:
         row = self._ledger.outbox.card(cancellation)
@@ -89,8 +114,10 @@ class Actions:
         return row
 
 
-def _text(body: dict[str, Any], *path: str) -> str:
-    found: Any = body
-    for name in path:
-        found = found.get(name) if isinstance(found, dict) else None
-    return found if isinstance(found, str) else ""
+def _user(body: dict[str, Any]) -> str:
+    return text_at(body, "user", "id") or text_at(body, "user_id")
+
+
+def _channel(body: dict[str, Any]) -> str:
+    places = (("channel", "id"), ("container", "channel_id"), ("channel_id",))
+    return next(filter(None, (text_at(body, *path) for path in places)), "")

@@ -10,20 +10,25 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 from cachetools import TTLCache
-from slack_bolt import App, BoltContext
+from slack_bolt import Ack, App, BoltContext, BoltResponse
 from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_sdk import WebClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot.domain.secret import Secret
+from bot.domain.wording import COMMAND
 from bot.engine.keeper import Halt
-from bot.slack.actions import BUTTONS, Actions
+from bot.slack.actions import Actions
 from bot.slack.commands import IN_TIME, Commands
+from bot.slack.message import Message
+from bot.slack.people import foreign_team
 
+ANY: Final = re.compile("")
+"""Matches every id: a listener that Bolt does not find would mean no acknowledgement, and a warning sign in Slack."""
 LISTENERS: Final = 40
 """Threads for answers; each is busy for milliseconds, or for 1.5 s while Slack is asked who somebody is."""
 RECEIVERS: Final = 20
@@ -91,13 +96,20 @@ class SlackApp:
         timer: Callable[[], float],
         halt: Halt,
     ) -> None:
+        self._commands = commands
+        self._actions = actions
         self._timer = timer
         self._halt = halt
         self._pool = ThreadPoolExecutor(LISTENERS, thread_name_prefix="listener")
         self._app = App(client=client, logger=_quiet(), listener_executor=self._pool)
         self._app.use(self._stamp)
-        self._app.command("/ota-cancel")(commands.command)
-        self._app.action(re.compile(f"^({'|'.join(BUTTONS)})$"))(actions.pressed)
+        self._app.use(self._admit)
+        self._app.command(COMMAND)(self._command)
+        # One listener for all buttons: Bolt asks the next one that matches when the first takes too long.
+        self._app.action(ANY)(actions.pressed)
+        self._app.view_submission(ANY)(actions.unknown)
+        self._app.view_closed(ANY)(actions.unknown)
+        self._app.shortcut(ANY)(actions.unknown)
         self._app.error(self._failed)
         self._handler = _Handler(self._app, app_token.reveal(), timer=timer)
 
@@ -133,6 +145,29 @@ class SlackApp:
         # Once the process is leaving, the socket closes and no acknowledgement is heard any more.
         context["in_time"] = lambda: self._timer() - received < IN_TIME and not self._halt.asked
         next()
+
+    def _admit(
+        self,
+        ack: Ack,
+        body: dict[str, Any],
+        context: BoltContext,
+        next: Callable[[], Any],  # noqa: A002 - Bolt passes it by this name
+    ) -> BoltResponse | None:
+        own = context.authorize_result
+        team = foreign_team(body, team=own.team_id if own else None, enterprise=own.enterprise_id if own else None)
+        if team is not None:
+            return self._actions.foreign(ack, body, team)
+        next()
+        return None
+
+    def _command(self, ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
+        def say(*, text: str, response_type: str) -> None:
+            ack(text=text, response_type=response_type)
+            if not context["in_time"]():
+                # Slack has given up, or is about to: what the acknowledgement says is not shown any more.
+                self._actions.tell(body, Message(text=text))
+
+        self._commands.command(cast(Ack, say), body, context)
 
     def _failed(self, error: Exception) -> None:
         log.error("listener_failed", exc_info=error)

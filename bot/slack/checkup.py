@@ -8,6 +8,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 
 from bot.domain.account import Account
 from bot.domain.secret import Secret
+from bot.slack.people import invites
 
 SCOPES: Final = ("commands", "chat:write", "users:read", "usergroups:read", "channels:read", "groups:read")
 """The bot scopes that the manifest asks for."""
@@ -23,35 +24,34 @@ class Checkup:
 
     def problems(self, accounts: Mapping[str, Account], audit_channel: str | None) -> list[str]:
         """Return every problem, each on one line; an empty list when there is none."""
-        found = self._token_problems()
-        if any("bot token" in problem or "api_url" in problem for problem in found):
-            return found
+        try:
+            missing = self._missing_scopes()
+        except SlackApiError as error:
+            refused = f"slack.bot_token: Slack does not take the bot token ({_why(error)})"
+            return [refused, *self._app_token_problems()]
+        except (SlackClientError, OSError) as error:
+            return [f"slack.api_url: Slack could not be reached ({_why(error)}), so nothing about it was checked"]
+        lack = f"slack: the bot lacks the scopes {', '.join(missing)}; install it with manifest.yml"
+        found = [*([lack] if missing else []), *self._app_token_problems()]
         found += self._group_problems(accounts.values())
         found += self._channel_problems(accounts.values(), audit_channel)
         for account in accounts.values():
             found += self._quorum_problems(account)
         return found
 
-    def _token_problems(self) -> list[str]:
-        problems = []
-        try:
-            response = self._client.auth_test()
-            granted = str(response.headers.get("x-oauth-scopes") or response.headers.get("X-OAuth-Scopes") or "")
-            missing = [scope for scope in SCOPES if scope not in {name.strip() for name in granted.split(",")}]
-            if granted and missing:
-                problems.append(f"slack: the bot lacks the scopes {', '.join(missing)}; install it with manifest.yml")
-        except SlackApiError as error:
-            problems.append(f"slack.bot_token: Slack does not take the bot token ({_why(error)})")
-        except (SlackClientError, OSError) as error:
-            return [f"slack.api_url: Slack could not be reached ({_why(error)}), so nothing about it was checked"]
+    def _missing_scopes(self) -> list[str]:
+        """Return the scopes that the bot token lacks, none where Slack does not say; raises when Slack refuses it."""
+        headers = {name.lower(): value for name, value in self._client.auth_test().headers.items()}
+        granted = {name.strip() for name in str(headers.get("x-oauth-scopes") or "").split(",")} - {""}
+        return [scope for scope in SCOPES if scope not in granted] if granted else []
+
+    def _app_token_problems(self) -> list[str]:
         try:
             self._client.apps_connections_open(app_token=self._app_token.reveal())
         except (SlackClientError, OSError) as error:
-            problems.append(
-                f"slack.app_token: Slack does not take the app token ({_why(error)});"
-                " it is an xapp- token with connections:write"
-            )
-        return problems
+            cure = "it is an xapp- token with connections:write"
+            return [f"slack.app_token: Slack does not take the app token ({_why(error)}); {cure}"]
+        return []
 
     def _group_problems(self, accounts: Iterable[Account]) -> list[str]:
         problems = []
@@ -81,22 +81,25 @@ class Checkup:
             if not account.channels
         ]
         for key, channel in named + ([("audit_channel", audit_channel)] if audit_channel else []):
-            problem = self._channel_problem(channel)
-            if problem:
-                problems.append(f"{key}: {problem}")
+            problems += [f"{key}: channel {channel} {fault}" for fault in self._channel_faults(channel, key)]
         return problems
 
-    def _channel_problem(self, channel: str) -> str | None:
+    def _channel_faults(self, channel: str, key: str) -> list[str]:
         try:
             found: Any = self._client.conversations_info(channel=channel).get("channel") or {}
         except (SlackClientError, OSError) as error:
-            return f"channel {channel} cannot be read ({_why(error)}); is the bot in it?"
+            return [f"cannot be read ({_why(error)}); is the bot in it?"]
+        outsiders = "they read every line of it" if key == "audit_channel" else "every order in it is refused"
         faults = (
             (found.get("is_archived"), "is archived"),
-            (found.get("is_ext_shared"), "is shared with another organisation, so every order in it is refused"),
+            (found.get("is_ext_shared"), f"is shared with another organisation; {outsiders}"),
+            (
+                invites(found) and not found.get("is_ext_shared"),
+                f"is about to be shared with another organisation; {outsiders}",
+            ),
             (not found.get("is_member"), "does not have the bot in it; type /invite @ota-cancel there"),
         )
-        return next((f"channel {channel} {fault}" for at_fault, fault in faults if at_fault), None)
+        return [fault for at_fault, fault in faults if at_fault]
 
     def _quorum_problems(self, account: Account) -> list[str]:
         problems = []

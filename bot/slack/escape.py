@@ -1,7 +1,8 @@
 """Makes text from people and clouds harmless in Slack.
 
-Source: https://docs.slack.dev/messaging/formatting-message-text: only `&`, `<` and `>` are special, and everything
-that could ping or link is built from them.
+Source: https://docs.slack.dev/messaging/formatting-message-text. Everything that could ping or link is built from `&`,
+`<` and `>`, which have escapes. What draws (bold, italic, struck, code, a quote, an emoji) has none; characters that
+look the same stand in for it, because zero-width characters round it would bring it to life rather than stop it.
 """
 
 import re
@@ -12,6 +13,16 @@ _UNSEEN: Final = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
 
+_DRAWS: Final = (
+    (re.compile(r"\*"), "\u2217"),
+    (re.compile(r"~"), "\u223c"),
+    (re.compile(r"`"), "'"),
+    # Within a word it draws nothing, and most ids can be copied as they are.
+    (re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])"), "\u02cd"),
+    # A quote, at the start of a line; an emoji's name.
+    (re.compile(r"^(\s*)>", re.MULTILINE), "\\1\u203a"),
+    (re.compile(r":(?=[\w+'-]+:)"), "\u2236"),
+)
 _HALF: Final = re.compile(r"(?:&[a-z]*|<[^<>]*)\Z")
 
 
@@ -21,14 +32,21 @@ def plain(text: str, most: int = 3000) -> str:
 
 
 def safe(text: str, most: int = 2000) -> str:
-    """Return `text` for mrkdwn: cut first, so that no escape is ever split, then escaped."""
-    return plain(text, most).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """Return `text` for mrkdwn, to be read as it was written: cut first, so that no escape is ever split."""
+    still = plain(text, most)
+    for drawing, stand_in in _DRAWS:
+        still = drawing.sub(stand_in, still)
+    return _escaped(still)
 
 
 def code(text: str, most: int = 200) -> str:
-    """Return `text` as a code span; a back-tick inside would end it."""
-    spanless = text.replace("`", "'")
-    return f"`{safe(spanless, most)}`"
+    """Return `text` as a code span, where nothing draws; a back-tick inside would end it."""
+    spanless = plain(text, most).replace("`", "'")
+    return f"`{_escaped(spanless)}`"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def cut(text: str, most: int) -> str:

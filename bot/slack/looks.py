@@ -6,12 +6,14 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackClientError
 
 from bot.domain.cancellation import State
+from bot.domain.decisions import refused
 from bot.domain.order import AskList, AskPending, AskShow
 from bot.domain.policy import Role, fault
 from bot.engine.directory import UNHURRIED
 from bot.engine.intake import Rooms
 from bot.slack.card import card
-from bot.slack.message import Message, said
+from bot.slack.message import Message, said, section
+from bot.slack.people import remember
 from bot.slack.views import history, listing
 
 LISTED: Final = 15
@@ -27,7 +29,18 @@ class Looks:
 
     def shown(self, order: AskList | AskPending | AskShow, user: str, channel: str) -> Message:
         """Answer `list`, `pending` or `show`, with what this person may see in this channel."""
-        visible = self._visible(user, channel)
+        here = {account.name: account for account in self._rooms.accounts.values() if channel in account.channels}
+        sights = {
+            name: self._rooms.directory.look(user, channel, account, within=UNHURRIED) for name, account in here.items()
+        }
+        faults = {name: why for name in here if (why := fault(sights[name], here[name], Role.STOP)) is not None}
+        visible = frozenset(here.keys() - faults.keys())
+        state = self._rooms.ledger.state(order.id) if isinstance(order, AskShow) else None
+        # Refused is whoever may not see the one they ask for, or none at all.
+        name = state.account if state is not None else "" if visible else next(iter(faults), "")
+        if name in faults:
+            refusal = refused(user, faults[name], what=order.verb, evidence=sights[name].evidence)
+            remember(self._rooms.ledger, refusal, state.id if state is not None else None)
         if not visible:
             return said("You may see no account's cancellations in this channel.")
         if isinstance(order, AskShow):
@@ -38,21 +51,14 @@ class Looks:
         found = [state for state in self._rooms.ledger.latest(100) if state.account in visible]
         return listing("The latest cancellations", found[:LISTED])
 
-    def _visible(self, user: str, channel: str) -> frozenset[str]:
-        """Return the accounts whose cancellations this person may see here."""
-        here = [account for account in self._rooms.accounts.values() if channel in account.channels]
-        sights = [(account, self._rooms.directory.look(user, channel, account, within=UNHURRIED)) for account in here]
-        return frozenset(account.name for account, sight in sights if fault(sight, account, Role.STOP) is None)
-
     def _one(self, cancellation: int, visible: frozenset[str]) -> Message:
         state = self._rooms.ledger.state(cancellation)
         if state is None or state.account not in visible:
             return said(f"There is no #{cancellation} that you may see here.")
         drawn = card(state, buttons=False)
-        told = {"type": "section", "text": {"type": "mrkdwn", "text": history(self._rooms.ledger.story(state.id))}}
         link = self._link(state)
-        lead = {"type": "section", "text": {"type": "mrkdwn", "text": link, "verbatim": True}}
-        return Message(text=drawn.text, blocks=(*drawn.blocks, told, *((lead,) if link else ())))
+        below = [history(self._rooms.ledger.story(state.id)), *([link] if link else [])]
+        return Message(text=drawn.text, blocks=(*drawn.blocks, *map(section, below)))
 
     def _link(self, state: State) -> str:
         row = self._rooms.ledger.outbox.card(state.id)

@@ -29,6 +29,16 @@ def said(text: str) -> Message:
     return Message(text=trim(safe(text, TEXT), TEXT))
 
 
+def notice(text: str) -> dict[str, Any]:
+    """Return a modal that says one thing, in place of the form that was sent."""
+    return {
+        "type": "modal",
+        "title": plain_text("Nothing was done", 24),
+        "close": plain_text("Close", 24),
+        "blocks": [{"type": "section", "text": plain_text(text, 3000)}],
+    }
+
+
 def when(at: datetime) -> str:
     """Return a time that each reader sees in their own time zone."""
     return f"<!date^{int(at.timestamp())}^{{time}}|{at:%H:%M} UTC>"

@@ -5,7 +5,7 @@ https://docs.slack.dev/apis/slack-connect: members of other organisations can pr
 """
 
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime
 from typing import Any, Final
@@ -16,8 +16,11 @@ from slack_sdk.errors import SlackApiError
 
 from bot.domain.account import Account
 from bot.domain.errors import DirectoryError
+from bot.domain.events import NewEvent
 from bot.domain.policy import Person, Place, Sight
 from bot.engine.directory import PRESS, TERMINAL, TerminalDirectory
+from bot.engine.intake import HOUR, MOST_REFUSALS
+from bot.ledger.ledger import Ledger
 
 READ_AT: Final = " read at"
 """Where an answer of Slack says when it was read; no field of Slack's begins with a space."""
@@ -25,6 +28,31 @@ KEPT: Final = 60
 """Seconds that an answer of Slack is believed."""
 REMEMBERED: Final = 10_000
 LOOKERS: Final = 24
+PENDING: Final = ("is_pending_ext_shared", "pending_shared", "pending_connected_team_ids")
+"""Where conversations.info says that another organisation is invited to a channel."""
+
+
+def foreign_team(body: Mapping[str, Any], *, team: str | None, enterprise: str | None) -> str | None:
+    """Return the workspace that a payload names and that is not the bot's own, `None` if it is; empty if it names none.
+
+    In the bot's organisation people come from other workspaces, too: who belongs to it is then for users.info to say.
+    """
+    if enterprise is not None and enterprise in (text_at(body, "enterprise_id"), text_at(body, "enterprise", "id")):
+        return None
+    named = {text_at(body, *path) for path in (("team_id",), ("team", "id"), ("user", "team_id"))} - {""}
+    return None if named == {team} else min(named - {team}, default="")
+
+
+def remember(ledger: Ledger, refusal: NewEvent, cancellation: int | None = None) -> None:
+    """Store that a person was refused, of a cancellation where it was one; not without end."""
+
+    def full() -> bool:
+        return ledger.refusals(refusal.actor, within=HOUR) >= MOST_REFUSALS
+
+    if cancellation is None:
+        ledger.append_unless(refusal, full)
+    else:
+        ledger.decide(cancellation, lambda _state, _now: () if full() else (refusal,))
 
 
 class SlackDirectory:
@@ -159,4 +187,17 @@ def _place(channel: str, found: dict[str, Any]) -> Place:
     place = found.get("channel")
     if not isinstance(place, dict):
         raise DirectoryError("Slack gave no usable answer about this channel.")
-    return Place(id=channel, external=bool(place.get("is_ext_shared") or place.get("is_pending_ext_shared")))
+    return Place(id=channel, external=bool(place.get("is_ext_shared")) or invites(place))
+
+
+def invites(place: Mapping[str, Any]) -> bool:
+    """Tell whether a channel is about to be shared with another organisation."""
+    return any(place.get(flag) for flag in PENDING)
+
+
+def text_at(body: Mapping[str, Any], *path: str) -> str:
+    """Return the text at the end of a path through a payload; empty where there is none."""
+    found: Any = body
+    for name in path:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found if isinstance(found, str) else ""

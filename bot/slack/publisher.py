@@ -77,9 +77,13 @@ class Publisher:
         self._thread = threading.Thread(target=self._publish, name="publisher")
 
     def start(self) -> None:
-        """Start publishing. A new audit channel starts at the present head: an old ledger is not told again."""
-        if self._ledger.outbox.cursor(self._audit_sink) is None:
-            self._ledger.outbox.advance(self._audit_sink, self._ledger.head())
+        """Start publishing."""
+        outbox = self._ledger.outbox
+        if outbox.cursor(self._audit_sink) is None:
+            # On a bot's first start everything is told: what was cancelled from a terminal before wants its witness,
+            # too. A channel that is named later is told from then on: a line a second, years of an old ledger would
+            # bury today's decisions, and `audit list` has them. Without a channel the row says that a bot has run.
+            outbox.advance(self._audit_sink, 0 if outbox.untold() else self._ledger.head())
         self._ledger.listen(self._wake.set)
         self._thread.start()
 

@@ -3,8 +3,9 @@
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,7 +77,7 @@ def test_every_problem_is_named_at_once(scene: Scene) -> None:
         "slack: the bot lacks the scopes chat:write; install it with manifest.yml",
         "accounts.pumps.requesters: group S0ONCALL cannot be read (no_such_subteam)",
         "accounts.pumps.channels: channel C0OPS does not have the bot in it; type /invite @ota-cancel there",
-        "accounts.pumps.channels: channel C0SIDE is shared with another organisation",
+        "accounts.pumps.channels: channel C0SIDE is shared with another organisation; every order in it is refused",
         "audit_channel: channel C0AUDIT cannot be read (channel_not_found); is the bot in it?",
         "accounts.pumps.approvers: 2 are needed besides the requester and there are 1",
         "SignatureDoesNotMatch",
@@ -101,6 +102,53 @@ def test_a_wrong_token_is_named(scene: Scene, token: str, sentence: str) -> None
     assert 1 == found.code
     assert 1 == len(found.problems)
     assert found.problems[0].startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"is_ext_shared": True}, "is shared with another organisation; {why}"),
+        ({"is_ext_shared": True, "pending_shared": ["T0ELSE"]}, "is shared with another organisation; {why}"),
+        ({"is_pending_ext_shared": True}, "is about to be shared with another organisation; {why}"),
+        ({"pending_shared": ["T0ELSE"]}, "is about to be shared with another organisation; {why}"),
+        ({"pending_connected_team_ids": ["T0ELSE"]}, "is about to be shared with another organisation; {why}"),
+        ({"is_org_shared": True, "is_shared": True}, None),
+    ],
+)
+def test_a_channel_with_outsiders_is_named(scene: Scene, flags: dict[str, Any], said: str | None) -> None:
+    """A channel that is shared with another organisation, or will be, is a problem, to order in and to read."""
+    info = scene.slack._methods["conversations.info"]
+    scene.slack._methods["conversations.info"] = replace(
+        info, run=lambda slack, args: {"channel": {**info.run(slack, args)["channel"], **flags}}
+    )
+
+    found = checked(scene)
+
+    places = [
+        ("accounts.pumps.channels: channel C0OPS", "every order in it is refused"),
+        ("accounts.pumps.channels: channel C0SIDE", "every order in it is refused"),
+        ("audit_channel: channel C0AUDIT", "they read every line of it"),
+    ]
+    assert [f"{place} {said.format(why=why)}" for place, why in places if said] == found.problems
+
+
+def test_each_fault_of_a_channel_is_named(scene: Scene) -> None:
+    """A channel with two faults has two lines."""
+    scene.slack.add_channel(SIDE, "side", [ANN], bot_member=False, is_archived=True)
+
+    assert [
+        "accounts.pumps.channels: channel C0SIDE is archived",
+        "accounts.pumps.channels: channel C0SIDE does not have the bot in it; type /invite @ota-cancel there",
+    ] == checked(scene).problems
+
+
+def test_both_tokens_may_be_wrong(scene: Scene) -> None:
+    """With the bot token refused the app token is tried all the same."""
+    wrong = {name: f"{SECRETS[name][:5]}wrong" for name in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN")}
+
+    said = [problem.split(":")[0] for problem in checked(scene, {**SECRETS, **wrong}).problems]
+
+    assert ["slack.bot_token", "slack.app_token"] == said
 
 
 def test_a_missing_secret_is_named(scene: Scene) -> None:

@@ -5,14 +5,26 @@ import json
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, Final
+from http import HTTPStatus
+from typing import Any, Final, cast
 
+import pytest
 import yaml
 from jsonschema import Draft7Validator
+from slack_bolt import BoltRequest
 from slack_sdk import WebClient
 
+from bot.domain.cancellation import Phase
 from bot.domain.command import usage_hint
+from bot.domain.secret import Secret
 from bot.domain.words import COMMAND
+from bot.engine.keeper import Halt
+from bot.playground.slack.local_slack import LocalSlack
+from bot.playground.slack.workspace import TEAM
+from bot.slack.actions import BUTTONS
+from bot.slack.app import SlackApp, web_client
+from bot.slack.card import card
+from tests.builders import ANN, life_in
 from tests.house.tree import ROOT, Source, sources
 
 SCOPES: Final[dict[str, set[str]]] = {
@@ -75,13 +87,75 @@ def used() -> dict[str, str]:
     }
 
 
-def handled() -> set[str]:
-    """Return every string that the Slack room may listen to: those it writes, and the command's name."""
+class Ears:
+    """The bot's listeners, as ones that only say which of them heard something."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def command(self, ack: Any, _body: object, _context: object) -> None:
+        """Hear a slash command."""
+        self.heard.append("command")
+        ack(text="", response_type="ephemeral")
+
+    def pressed(self, ack: Any) -> None:
+        """Hear a button."""
+        self.heard.append("pressed")
+        ack()
+
+    def unknown(self, ack: Any) -> None:
+        """Hear what nobody else listens to."""
+        self.heard.append("unknown")
+        ack()
+
+
+class Listening:
+    """The real app with ears for listeners, and the envelopes of a Slack."""
+
+    def __init__(self, slack: LocalSlack) -> None:
+        self._ears = Ears()
+        ears = cast(Any, self._ears)
+        client = web_client(Secret(slack.bot_token), slack.api_url)
+        self._app = SlackApp(client, Secret(slack.app_token), ears, ears, timer=lambda: 0.0, halt=Halt())
+
+    def who(self, payload: dict[str, Any]) -> str:
+        """Return which listener hears a payload; `nobody` when it is not even acknowledged."""
+        self._ears.heard.clear()
+        request = BoltRequest(mode="socket_mode", body={"team_id": TEAM, "user_id": ANN, **payload})
+        answered = self._app._app.dispatch(request)
+        return "".join(self._ears.heard) or ("an event's" if answered.status == HTTPStatus.OK else "nobody")
+
+    def close(self) -> None:
+        """Let its threads go."""
+        self._app._pool.shutdown()
+
+
+@pytest.fixture(scope="module")
+def listening() -> Iterator[Listening]:
+    """Give the app as a Slack finds it."""
+    with LocalSlack() as slack:
+        listening = Listening(slack)
+        yield listening
+        listening.close()
+
+
+def interaction(kind: str, **more: Any) -> dict[str, Any]:
+    """Return an interactive payload."""
+    return {"type": kind, "user": {"id": ANN, "team_id": TEAM}, "team": {"id": TEAM}, **more}
+
+
+def drawn_buttons() -> set[str]:
+    """Return the action_ids of every button that a card has in any phase."""
+    states = [life_in(phase).state for phase in Phase if phase not in (Phase.CHECKING, Phase.REFUSED)]
+    elements = [element for state in states for block in card(state).blocks for element in block.get("elements", ())]
+    return {element["action_id"] for element in elements if "action_id" in element}
+
+
+def written(key: str) -> set[str]:
+    """Return every value that the Slack room writes under a key of a payload, as it stands there."""
     nodes = [node for source in sources() if source.room == "slack" for node in ast.walk(source.tree)]
-    written = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    named = {node.id for node in nodes if isinstance(node, ast.Name)}
-    named |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
-    return written | ({COMMAND} if "COMMAND" in named else set())
+    items = [item for node in nodes if isinstance(node, ast.Dict) for item in zip(node.keys, node.values, strict=True)]
+    return {ast.unparse(value) for name, value in items if isinstance(name, ast.Constant) and name.value == key}
 
 
 def test_the_manifest_is_valid() -> None:
@@ -136,14 +210,55 @@ def test_the_usage_hint_is_the_grammars() -> None:
     assert not command["should_escape"]
 
 
-def test_everything_enabled_is_handled() -> None:
-    """The bot listens to each command, shortcut and event that the manifest makes Slack send."""
-    features, settings = manifest()["features"], manifest()["settings"]
-    sent = {command["command"] for command in features["slash_commands"]}
-    sent |= {shortcut["callback_id"] for shortcut in features.get("shortcuts", [])}
-    sent |= set(settings.get("event_subscriptions", {}).get("bot_events", []))
+def test_each_command_is_heard(listening: Listening) -> None:
+    """The bot hears each command that the manifest makes Slack send, and no other."""
+    commands = [command["command"] for command in manifest()["features"]["slash_commands"]]
+    heard = {command: listening.who({"command": command, "text": ""}) for command in [*commands, "/other"]}
 
-    assert set() == sent - handled()
+    assert {**dict.fromkeys(commands, "command"), "/other": "nobody"} == heard
+
+
+def test_each_shortcut_and_event_is_heard(listening: Listening) -> None:
+    """A listener of its own hears each shortcut and event that the manifest makes Slack send."""
+    sent = [
+        interaction(kind, callback_id=shortcut["callback_id"])
+        for shortcut in manifest()["features"].get("shortcuts", [])
+        for kind in ("shortcut", "message_action")
+        if (shortcut["type"] == "global") == (kind == "shortcut")
+    ]
+    events = manifest()["settings"].get("event_subscriptions", {}).get("bot_events", [])
+    sent += [{"type": "event_callback", "event": {"type": event, "user": ANN}} for event in events]
+
+    assert [] == [payload for payload in sent if listening.who(payload) in ("unknown", "nobody")]
+
+
+def test_each_button_is_heard(listening: Listening) -> None:
+    """The buttons that the cards draw are those that are listened to; any other is heard, too, and is answered."""
+    buttons = {*BUTTONS, "of an old card"}
+    presses = {button: interaction("block_actions", actions=[{"action_id": button}]) for button in buttons}
+
+    assert set(BUTTONS) == drawn_buttons()
+    # Buttons are made in one place, which the cards above have all been through.
+    assert {"action"} == written("action_id")
+    assert dict.fromkeys(buttons, "pressed") == {button: listening.who(press) for button, press in presses.items()}
+
+
+def test_each_form_is_heard(listening: Listening) -> None:
+    """A listener of its own hears each form that the Slack room draws; any other is heard, too, and is answered."""
+
+    def sent(kind: str, form: str) -> str:
+        return listening.who(interaction(kind, view={"type": "modal", "callback_id": form, "id": "V1"}))
+
+    forms = {ast.literal_eval(name) for name in written("callback_id")}
+    kinds = ("view_submission", "view_closed")
+
+    assert [] == [form for form in forms if sent("view_submission", form) in ("unknown", "nobody")]
+    assert ["unknown"] * 4 == [sent(kind, form) for kind in kinds for form in ("of an old card", "")]
+
+
+def test_unknown_shortcuts_are_heard(listening: Listening) -> None:
+    """A shortcut that the manifest does not have is acknowledged."""
+    assert "unknown" == listening.who(interaction("shortcut", callback_id="of an old version"))
 
 
 def test_nothing_that_cannot_be_undone_is_enabled() -> None:

@@ -24,6 +24,7 @@ GUEST, ULTRA, STRANGER, FOREIGNER, GONE, ROBOT, APP, CARL = (
 )
 SIDE, SHARED, CELLAR = "C0SIDE", "C0SIDE", "C0CELLAR"
 ORGANISATION: Final = "people of other organisations (Slack Connect) may not cancel anything"
+ELSEWHERE: Final = "Slack says that you come from another workspace (T0ELSEWHERE) than mine"
 REASONS: Final = {
     GUEST: "guests of this workspace may not cancel anything",
     ULTRA: "guests of this workspace may not cancel anything",
@@ -103,11 +104,13 @@ def test_a_press_on_somebody_elses_card_is_refused(crowd: Scene, user: str, butt
     Each is refused five times in these tests at most: the eleventh within an hour would not be stored.
     """
     before = crowd.slack.ephemerals(user)
+    # A press, unlike a command, says which workspace its person comes from.
+    reason = ELSEWHERE if user == FOREIGNER else REASONS[user]
 
     crowd.slack.press(user, crowd.card(), button, force=True)
 
-    assert f"Refused: {REASONS[user]}. Nothing was changed." == told(crowd, user, before)
-    assert (1, button, REASONS[user]) in refused(crowd, user)
+    assert f"Refused: {reason}. Nothing was changed." == told(crowd, user, before)
+    until(lambda: (1, button, reason) in refused(crowd, user))
     assert "Waiting for confirmation" == crowd.state().phase.value
     assert ([], {}) == (crowd.sent, crowd.canceled)
 
@@ -173,11 +176,11 @@ def presses(world: Scene, card: Message, button: str, times: int) -> list[Delive
         return list(fingers.map(press, range(times)))
 
 
-def forged(world: Scene, card: Message, value: str) -> Message:
-    """Put a copy of the card's buttons into the channel, carrying another value."""
+def forged(world: Scene, card: Message, value: str, **changes: str) -> Message:
+    """Put a copy of the card's first button into the channel, carrying another value."""
     (actions,) = (block for block in card.blocks if block["type"] == "actions")
-    buttons: list[dict[str, Any]] = [{**button, "value": value} for button in actions["elements"]]
-    return world.slack.post(channel=OPS, user=BOT_USER, text="a copy", blocks=[{**actions, "elements": buttons}])
+    button: dict[str, Any] = {**actions["elements"][0], "value": value, **changes}
+    return world.slack.post(channel=OPS, user=BOT_USER, text="a copy", blocks=[{**actions, "elements": [button]}])
 
 
 def test_a_double_click_counts_once(world: Scene) -> None:
@@ -258,7 +261,69 @@ def test_a_card_does_not_press_another(world: Scene) -> None:
     assert [] == world.events("confirmed")
 
 
-@pytest.mark.parametrize("value", ["", "0", "-1", "1 or 1=1", "9" * 30, "{}", "²"])
+def test_a_press_that_names_another_workspace_is_refused(world: Scene) -> None:
+    """A press whose payload says that Ann comes from elsewhere does nothing, whatever users.info says."""
+    world.order()
+    card = world.card()
+    # What users.info said for the order is believed for a minute; from now on the payloads say otherwise.
+    world.slack.add_user(ANN, "ann", team_id="T0ELSEWHERE")
+
+    world.slack.press(ANN, card, "confirm")
+
+    assert f"Refused: {ELSEWHERE}. Nothing was changed." == told(world, ANN)
+    assert [(1, "confirm", ELSEWHERE)] == refused(world, ANN)
+    assert [] == world.events("confirmed")
+
+
+def test_a_command_that_names_another_workspace_is_refused(world: Scene) -> None:
+    """A command of another workspace is refused in its acknowledgement, stored as refused, and opens nothing."""
+    typed = world.order("help")
+
+    again = world.slack._send(typed.kind, ANN, {**typed.payload, "text": WORDS, "team_id": "T0ELSEWHERE"})
+
+    assert f"Refused: {ELSEWHERE}. Nothing was changed." == again.shown
+    assert [(None, "order", ELSEWHERE)] == until(lambda: refused(world, ANN))
+    assert [] == world.events("requested")
+
+
+@pytest.mark.parametrize("button", ["approve", "reject", "break_glass", "retry", "order_anyway", "stop_all", "s" * 255])
+def test_a_button_that_nobody_knows_does_nothing(crowd: Scene, button: str) -> None:
+    """A button of another version of the bot is acknowledged and answered, and nothing is done."""
+    before = crowd.slack.ephemerals(ANN)
+
+    pressed = crowd.slack.press(ANN, forged(crowd, crowd.card(), "1", action_id=button), button)
+
+    assert None is pressed.failure
+    assert "I do not know that button: it is not from this version of me. Nothing was done." == told(crowd, ANN, before)
+    assert "Waiting for confirmation" == crowd.state().phase.value
+
+
+def test_a_form_that_nobody_knows_does_nothing(crowd: Scene) -> None:
+    """A form of another version is acknowledged, and says in its place that nothing was done; so is its closing."""
+    form: dict[str, Any] = {
+        "type": "modal",
+        "callback_id": "cancel_form",
+        "title": {"type": "plain_text", "text": "Cancel"},
+    }
+    note = {"type": "section", "text": {"type": "plain_text", "text": "A form"}}
+    form |= {"blocks": [note], "notify_on_close": True}
+
+    closed = crowd.slack.close_view(ANN, crowd.slack.show_view(ANN, form))
+    sent = crowd.slack.submit_view(ANN, crowd.slack.show_view(ANN, form), {})
+    (shown,) = crowd.slack.views(ANN)
+
+    assert (None, None) == (sent.failure, getattr(closed, "failure", "none was sent"))
+    assert "I do not know that form: it is not from this version of me. Nothing was done." in crowd.slack.plain(shown)
+
+
+def test_a_shortcut_that_nobody_knows_does_nothing(crowd: Scene) -> None:
+    """A shortcut of another version is acknowledged."""
+    assert None is crowd.slack.shortcut(ANN, "cancel_form").failure
+
+
+@pytest.mark.parametrize(
+    "value", ["", "0", "-1", "1 or 1=1", "9" * 30, "{}", "²", "\u0661", "\uff11", "01", "1\n", " 1"]
+)
 def test_a_button_that_carries_rubbish_does_nothing(crowd: Scene, value: str) -> None:
     """Whatever a button carries, the answer is a sentence, and nothing is changed."""
     before = crowd.slack.ephemerals(ANN)

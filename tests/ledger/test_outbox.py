@@ -110,6 +110,16 @@ def test_a_sink_has_a_cursor(ledger: Ledger) -> None:
     assert [None, 5, 6, 1] == cursors
 
 
+def test_a_ledger_is_untold_until_a_sink_begins(ledger: Ledger) -> None:
+    """No bot has run on a ledger as long as no sink has a cursor, whatever was decided there."""
+    carded(ledger)
+    untold = [ledger.outbox.untold()]
+    ledger.outbox.advance("audit", 0)
+    untold.append(ledger.outbox.untold())
+
+    assert [True, False] == untold
+
+
 def test_what_was_shown_outlives_a_restart(opened: Open) -> None:
     """Cards and cursors stand in the database."""
     ledger = opened()

@@ -11,19 +11,31 @@ from slack_sdk import WebClient
 from bot.domain.secret import Secret
 from bot.engine.keeper import Halt
 from bot.playground.slack.local_slack import LocalSlack
+from bot.slack.actions import Actions
+from bot.slack.answers import Answers
 from bot.slack.app import GREETING, SlackApp
+from bot.slack.commands import IN_TIME
+from tests.builders import ANN, Clock
 
 
 @pytest.fixture
 def app(slack: LocalSlack, client: WebClient) -> SlackApp:
-    """Give an app whose listeners only acknowledge."""
+    """Give an app whose command is acknowledged at once."""
 
-    def acknowledged(ack: Callable[[], None], context: dict[str, Any]) -> None:
+    def acknowledged(ack: Any, _body: object, context: dict[str, Any]) -> None:
         assert context["in_time"]()
-        ack()
+        ack(text="help", response_type="ephemeral")
 
-    listeners = cast(Any, SimpleNamespace(command=acknowledged, pressed=acknowledged))
-    return SlackApp(client, Secret(slack.app_token), listeners, listeners, timer=time.monotonic, halt=Halt())
+    return made(slack, client, acknowledged, time.monotonic)
+
+
+def made(slack: LocalSlack, client: WebClient, command: Callable[..., None], timer: Callable[[], float]) -> SlackApp:
+    """Make an app with the real answers, and a command that does what a test wants."""
+    answers = Answers(client, timer=timer, sleep=lambda _seconds: None)
+    keeper = cast(Any, SimpleNamespace(answer=lambda work: work()))
+    actions = Actions(cast(Any, None), cast(Any, None), keeper, answers, Halt())
+    commands = cast(Any, SimpleNamespace(command=command))
+    return SlackApp(client, Secret(slack.app_token), commands, actions, timer=timer, halt=Halt())
 
 
 def closed(app: SlackApp, slack: LocalSlack) -> None:
@@ -53,3 +65,25 @@ def test_a_slack_that_does_not_greet_is_not_waited_for(slack: LocalSlack, app: S
     assert GREETING <= time.monotonic() - began < GREETING + 2
     slack.sockets._hello = greet  # type: ignore[method-assign]
     closed(app, slack)
+
+
+@pytest.mark.parametrize(("takes", "told"), [(IN_TIME, ["Nothing was done; type it again."]), (IN_TIME - 0.1, [])])
+def test_an_acknowledgement_that_comes_too_late_is_said_again(
+    slack: LocalSlack, client: WebClient, takes: float, told: list[str]
+) -> None:
+    """What Slack does not show any more, because it came too late, reaches the asker over the response_url."""
+    clock = Clock()
+
+    def command(ack: Any, _body: object, _context: object) -> None:
+        clock.turn(takes)
+        ack(text="Nothing was done; type it again.", response_type="ephemeral")
+
+    app = made(slack, client, command, lambda: clock().timestamp())
+    assert app.connect(within=5)
+    slack.wait_for(lambda: slack.connections)
+    slack.command(ANN, "C0OPS", "job J1 queued")
+
+    closed(app, slack)
+
+    answered = [call.args["text"] for call in slack.calls if call.method == "response_url"]
+    assert told == answered

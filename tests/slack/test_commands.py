@@ -222,7 +222,7 @@ def test_an_order_that_needs_a_second_person_is_not_carried_out(town: Town) -> N
     """Tasks in progress need an approver, whom this version cannot ask: the order ends with the reason and no card."""
     shown = later(town, ANN, f"job {JOB} in-progress")
 
-    assert "This needs a second person to approve it (`in-progress` always needs one)" in shown
+    assert "This needs a second person to approve it ('in-progress' always needs one)" in shown
     assert town.events("voided")[-1].body["reason"].startswith("This needs a second person")
 
 
@@ -307,8 +307,42 @@ def test_show_hides_what_is_not_for_them(town: Town, user: str, channel: str, jo
     assert f"There is no #{number + 900} that you may see here." == later(town, user, f"show {number + 900}", channel)
 
 
+@pytest.mark.parametrize(
+    ("user", "words", "job", "reason"),
+    [
+        (GUS, "list", None, "guests of this workspace may not cancel anything"),
+        (GUS, "pending", None, "guests of this workspace may not cancel anything"),
+        (GUS, "show 4711", None, "guests of this workspace may not cancel anything"),
+        (ANN, "show", "job-valves", "not among the requesters or approvers of account valves"),
+        (BEN, "show", "job-pumps", "not among the requesters or approvers of account pumps"),
+    ],
+)
+def test_who_may_not_look_is_remembered(town: Town, user: str, words: str, job: str | None, reason: str) -> None:
+    """Whoever is shown nothing, or not the one they ask for, is stored as refused, with what was seen of them."""
+    number = number_of(town, job) if job else None
+
+    later(town, user, f"{words} {number}" if number else words)
+
+    event = town.events("refused")[-1]
+    assert (user, number, words.split(maxsplit=1)[0], reason) == (
+        event.actor,
+        event.cancellation,
+        event.body["what"],
+        event.body["reason"],
+    )
+    assert "T0LOCAL" == event.body["evidence"]["team"]
+
+
+def test_refused_looks_are_not_stored_without_end(world: Scene) -> None:
+    """Of twelve looks of a guest ten are remembered; each is answered."""
+    for _ in range(12):
+        assert "You may see no account's cancellations in this channel." == later(world, GUS, "list")
+
+    assert [GUS] * 10 == [event.actor for event in world.events("refused")]
+
+
 def test_looking_stores_nothing(town: Town) -> None:
-    """`list`, `pending` and `show` leave no event."""
+    """`list`, `pending` and `show` leave no event of somebody who may look."""
     head = remembered(town)
 
     for words in ("list", "pending", f"show {number_of(town, 'job-pumps')}"):

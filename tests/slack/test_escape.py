@@ -20,7 +20,27 @@ def test_safe_text_holds_nothing_live(text: str) -> None:
     assert None is ENTITY.search(made)
 
 
-@given(st.text(alphabet="&<>a", min_size=1), st.integers(1, 20))
+DRAWN = re.compile(r"[*~`]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|^\s*(?:>|&gt;)|:[a-z0-9_+-]+:", re.MULTILINE | re.ASCII)
+"""What Slack draws instead of showing it: bold, struck, code, italic, a quote, an emoji."""
+
+
+@given(st.one_of(st.text(), st.text(alphabet="*_~`>: \nab1&")))
+def test_safe_text_is_shown_as_it_was_written(text: str) -> None:
+    """Whatever the text, Slack draws nothing of it: each character stands there, or one that looks the same."""
+    made = safe(text)
+    read = made.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+    assert None is DRAWN.search(made)
+    assert len(plain(text, 2000)) == len(read)
+
+
+@given(st.from_regex(r"[A-Za-z0-9]+([_.#-][A-Za-z0-9]+)*", fullmatch=True))
+def test_ids_are_left_as_they_are(text: str) -> None:
+    """What a person may want to copy from a line is what was written."""
+    assert plain(text, 2000) == safe(text)
+
+
+@given(st.text(alphabet="&<a", min_size=1), st.integers(1, 20))
 def test_no_escape_is_ever_split(text: str, most: int) -> None:
     """Cut first and escaped afterwards: what is read has at most so many characters, and none of them is half."""
     made = safe(text, most)
@@ -39,10 +59,15 @@ def test_no_escape_is_ever_split(text: str, most: int) -> None:
         ("&lt;!here&gt;", "&amp;lt;!here&amp;gt;"),
         ("a\u202eb\u200bc\x00d\ufeff\ud800e", "abcde"),
         ("two\nlines", "two\nlines"),
+        ("*now* ~or~ `never`", "\u2217now\u2217 \u223cor\u223c 'never'"),
+        ("_very_ snake_case", "\u02cdvery\u02cd snake_case"),
+        ("> it said\n> a > b", "\u203a it said\n\u203a a &gt; b"),
+        (":fire: at 12:30", "\u2236fire: at 12:30"),
+        ("see https://a.example/x: http://b.example", "see https://a.example/x: http://b.example"),
     ],
 )
 def test_what_becomes_of_it(text: str, shown: str) -> None:
-    """The three characters are escaped, also in what is escaped already; what a reader cannot see is dropped."""
+    """Three characters are escaped, what draws has a lookalike, and what a reader cannot see is dropped."""
     assert shown == safe(text)
 
 

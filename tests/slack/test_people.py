@@ -12,7 +12,7 @@ from slack_sdk import WebClient
 from bot.domain.errors import DirectoryError
 from bot.domain.policy import Person, Role, Sight, fault
 from bot.playground.slack.local_slack import LocalSlack
-from bot.slack.people import KEPT, SlackDirectory
+from bot.slack.people import KEPT, SlackDirectory, foreign_team
 from tests.builders import ACCOUNT, ANN, BOB, NOW
 
 OPS, SIDE = "C0OPS", "C0SIDE"
@@ -174,6 +174,63 @@ def test_a_channel_shared_with_another_company_is_seen(
     assert sight.place is not None
     assert external == sight.place.external
     assert external == (fault(sight, ON_CALL, Role.REQUEST) is not None)
+
+
+@pytest.mark.parametrize(
+    ("flags", "external"),
+    [
+        ({"is_pending_ext_shared": True}, True),
+        ({"pending_shared": ["T0ELSE"]}, True),
+        ({"pending_connected_team_ids": ["T0ELSE"]}, True),
+        ({"is_pending_ext_shared": False, "pending_shared": [], "pending_connected_team_ids": []}, False),
+    ],
+)
+def test_a_channel_that_another_company_is_invited_to_is_external(
+    slack: LocalSlack, directory: SlackDirectory, flags: dict[str, Any], external: bool
+) -> None:
+    """From the invitation on nothing may be ordered: who accepts it reads along and may press."""
+    method = slack._methods["conversations.info"]
+    slack._methods["conversations.info"] = replace(method, run=lambda _slack, _args: {"channel": flags})
+    try:
+        assert (
+            external,
+            external,
+        ) == (
+            getattr(look(directory).place, "external", None),
+            fault(look(directory), ON_CALL, Role.REQUEST) == "this channel is shared with another organisation",
+        )
+    finally:
+        slack._methods["conversations.info"] = method
+
+
+OWN: Final = {"team": "T0LOCAL", "enterprise": None}
+GRID: Final = {"team": "T0LOCAL", "enterprise": "E0ONE"}
+
+
+@pytest.mark.parametrize(
+    ("body", "own", "foreign"),
+    [
+        ({"team_id": "T0LOCAL"}, OWN, None),
+        ({"team": {"id": "T0LOCAL"}, "user": {"team_id": "T0LOCAL"}}, OWN, None),
+        ({"team": None, "user": {"team_id": "T0LOCAL"}}, OWN, None),
+        ({"team_id": "T0ELSE"}, OWN, "T0ELSE"),
+        ({"team": {"id": "T0LOCAL"}, "user": {"team_id": "T0ELSE"}}, OWN, "T0ELSE"),
+        ({"team": {"id": "T0ELSE"}, "user": {"team_id": "T0LOCAL"}}, OWN, "T0ELSE"),
+        ({"team": None, "enterprise": {"id": "E0ONE"}, "user": {"team_id": "T0ELSE"}}, OWN, "T0ELSE"),
+        ({"team": None, "enterprise": {"id": "E0ONE"}, "user": {"team_id": "T0ELSE"}}, GRID, None),
+        ({"team_id": "T0ELSE", "enterprise_id": "E0ONE"}, GRID, None),
+        ({"team_id": "T0ELSE", "enterprise_id": "E0TWO"}, GRID, "T0ELSE"),
+        ({"team_id": "T0ELSE"}, GRID, "T0ELSE"),
+        ({"team_id": "T0LOCAL"}, {"team": None, "enterprise": None}, "T0LOCAL"),
+        ({}, OWN, ""),
+        ({"team_id": 7, "team": "T0LOCAL", "user": None}, OWN, ""),
+    ],
+)
+def test_a_payload_from_elsewhere_is_seen(
+    body: dict[str, Any], own: dict[str, str | None], foreign: str | None
+) -> None:
+    """Every workspace that a payload names is the bot's own, or one of its organisation; one that names none is not."""
+    assert foreign == foreign_team(body, **own)
 
 
 @pytest.mark.parametrize("channel", ["C0ELSE", "C0CELLAR", "D0ANN", "G0NONE"])

@@ -53,7 +53,15 @@ TURN: Final = 0.5
 class Press:
     """A ledger and its publisher in front of a local Slack; time passes only when it is told to."""
 
-    def __init__(self, folder: Path, slack: LocalSlack, client: WebClient, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        slack: LocalSlack,
+        client: WebClient,
+        *,
+        clock: Clock | None = None,
+        audit_channel: str | None = AUDIT,
+    ) -> None:
         self.slack = slack
         self.clock = clock or Clock()
         self.ledger = Ledger.open(folder / "ledger.db", now=self.clock)
@@ -62,16 +70,16 @@ class Press:
         self._directory = SlackDirectory(client, now=self.clock, timer=lambda: self.clock().timestamp())
         self._directory.identify(team="T0LOCAL", enterprise=None)
         self._owners = count(1)
-        self.publisher = self.started()
+        self.publisher = self.started(audit_channel)
 
-    def started(self) -> Publisher:
+    def started(self, audit_channel: str | None = AUDIT) -> Publisher:
         """Start a publisher of a process of its own, whose thread does nothing: the test makes its rounds."""
         made = Publisher(
             self.ledger,
             self._client,
             self._directory,
             self.answers,
-            audit_channel=AUDIT,
+            audit_channel=audit_channel,
             owner=f"process-{next(self._owners)}",
             now=self.clock,
         )
@@ -198,7 +206,7 @@ def test_many_cards_keep_to_slacks_pace(tmp_path: Path) -> None:
         slack.add_user(ANN, "ann")
         for channel in (OPS, SIDE, AUDIT):
             slack.add_channel(channel, channel.lower(), [ANN])
-        press = Press(tmp_path, slack, web_client(Secret(slack.bot_token), slack.api_url), clock)
+        press = Press(tmp_path, slack, web_client(Secret(slack.bot_token), slack.api_url), clock=clock)
         for channel in (OPS, SIDE):
             for _ in range(4):
                 number = press.order(show_preview(), channel=channel)
@@ -465,16 +473,40 @@ def test_an_audit_channel_that_fails_is_caught_up(press: Press) -> None:
     assert ["#1 withdrawn", "#2 withdrawn", "#3 withdrawn"] == [line.split(" · ")[0] for line in press.lines()]
 
 
-def test_an_old_ledger_is_not_told_again(tmp_path: Path, slack: LocalSlack, client: WebClient) -> None:
-    """A channel that is named later is told from then on: what was decided before is not poured into it."""
-    earlier = Ledger.open(tmp_path / "ledger.db", now=Clock())
-    number = earlier.order(requested())
+def earlier(folder: Path) -> None:
+    """Decide something in a ledger before any bot has run on it, as the terminal does."""
+    ledger = Ledger.open(folder / "ledger.db", now=Clock())
+    number = ledger.order(requested())
     for decision in (show_preview(), withdraw()):
-        earlier.decide(number.id, decision)
-    earlier.close()
+        ledger.decide(number.id, decision)
+    ledger.close()
+
+
+def test_what_was_decided_before_the_first_start_is_told(tmp_path: Path, slack: LocalSlack, client: WebClient) -> None:
+    """What was cancelled from a terminal before any bot ran has its line when the first one starts, and has it once."""
+    earlier(tmp_path)
 
     press = Press(tmp_path, slack, client)
     press.order(show_preview(), withdraw())
+    press.turn(6)
+    press.publisher = press.started()
+    press.turn(6)
+
+    assert ["#1 withdrawn", "#2 withdrawn"] == [line.split(" · ")[0] for line in press.lines()]
+    press.close()
+
+
+@pytest.mark.parametrize("before", [None, SIDE], ids=["without one", "with another one"])
+def test_a_channel_that_is_named_later_is_told_from_then_on(
+    tmp_path: Path, slack: LocalSlack, client: WebClient, before: str | None
+) -> None:
+    """Where a bot has run before, an old ledger is not poured into a new audit channel."""
+    earlier(tmp_path)
+    press = Press(tmp_path, slack, client, audit_channel=before)
+
+    press.publisher = press.started()
+    press.order(show_preview(), withdraw())
+    press.clock.turn(11)
     press.turn(6)
 
     assert ["#2 withdrawn"] == [line.split(" · ")[0] for line in press.lines()]
