@@ -4,17 +4,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from random import Random
 from typing import Any, Final
 
-from bot.domain import decisions
+from bot.domain import decisions, running
 from bot.domain.account import Account, Approval, Cloud, Qps
 from bot.domain.call import Answer, Outcome
-from bot.domain.cancellation import Phase, State, apply
+from bot.domain.cancellation import Phase, State
 from bot.domain.decisions import Decided, Decision, Refusal
 from bot.domain.events import BOT, Event, Kind, NewEvent, canonical
-from bot.domain.order import CancelJob
-from bot.domain.plan import CANCEL_JOB, Counts, Job, Plan, Preview, Reading, freeze
+from bot.domain.fold import apply
+from bot.domain.offer import CANCEL_DEVICES, CANCEL_JOB
+from bot.domain.order import Cancel, CancelDevices, CancelJob, listed
+from bot.domain.plan import Job, Plan, Preview, freeze
+from bot.domain.reading import Counts, Named, Reading
 from bot.domain.secret import Secret
 from bot.domain.status import Status
 
@@ -35,6 +37,9 @@ DONE: Final = Answer(outcome=Outcome.DONE, request_id="R1")
 FAILED: Final = Answer(outcome=Outcome.FAILED, code="iot.ota.Nope", message="no")
 THROTTLED: Final = Answer(outcome=Outcome.FAILED, code="Throttling.User", message="slower", again=True)
 UNKNOWN: Final = Answer(outcome=Outcome.UNKNOWN, code="NoAnswer", message="timed out")
+MOVED: Final = Answer(outcome=Outcome.FAILED, code="24620", message="Only init or published tasks can be canceled")
+RAN: Final = frozenset({Phase.DONE, Phase.PARTLY_DONE, Phase.FAILED, Phase.STOPPED})
+"""The ends of what was started."""
 
 
 class Clock:
@@ -86,12 +91,12 @@ def preview(counts: Counts = COUNTS, *, at: datetime = NOW) -> Preview:
     return Preview(job=Job(id="J1", name="Spring", status="IN_PROGRESS", version="2.1"), reading=reading(counts, at=at))
 
 
-def plan(counts: Counts = COUNTS, *, order: CancelJob = ORDER) -> Plan:
+def plan(counts: Counts = COUNTS, *, order: Cancel = ORDER) -> Plan:
     """Return the plan that is frozen from an order and these counts."""
     return freeze(order, preview(counts), ACCOUNT)
 
 
-def requested(*, actor: str = ANN, order: CancelJob = ORDER, reason: str | None = None) -> NewEvent:
+def requested(*, actor: str = ANN, order: Cancel = ORDER, reason: str | None = None) -> NewEvent:
     """Return the event that opens a cancellation."""
     given = replace(order, reason=reason) if reason is not None else order
     return decisions.requested(actor, given, ACCOUNT, channel="C0OPS", via="slack")
@@ -140,7 +145,7 @@ def start(counts: Counts = COUNTS, *, on: Account = ACCOUNT, calls: int = 1, can
 
     def decision(state: State, now: datetime) -> Decided:
         seen = reading(counts, canceled=canceled, at=now)
-        decided = decisions.start(state, now, reading=seen, account=on, evidence=EVIDENCE)
+        decided = running.start(state, now, reading=seen, account=on, evidence=EVIDENCE)
         if isinstance(decided, Refusal):
             return decided
         return tuple(
@@ -153,12 +158,12 @@ def start(counts: Counts = COUNTS, *, on: Account = ACCOUNT, calls: int = 1, can
 
 def stop(actor: str = BOB) -> Decision:
     """Stop."""
-    return lambda state, now: decisions.stop(state, now, actor=actor)
+    return lambda state, now: running.stop(state, now, actor=actor)
 
 
 def send(call: int = 1, *, count: int = 52) -> Decision:
     """Send a call."""
-    return lambda state, now: decisions.send(state, now, call=call, action=CANCEL_JOB, count=count)
+    return lambda state, now: running.send(state, now, call=call, action=CANCEL_JOB, count=count)
 
 
 def record(answer: Answer = DONE, call: int = 1, *, attempt: int | None = None, by: str | None = None) -> Decision:
@@ -168,64 +173,114 @@ def record(answer: Answer = DONE, call: int = 1, *, attempt: int | None = None, 
         latest = state.run.attempts.get(call) if state.run else None
         sent = attempt or (latest.number if latest else 1)
         seen = reading(DRAINED, canceled=55, at=now) if by else None
-        return decisions.record_answer(state, now, call=call, attempt=sent, action=CANCEL_JOB, answer=answer, seen=seen)
+        return running.record_answer(state, now, call=call, attempt=sent, action=CANCEL_JOB, answer=answer, seen=seen)
 
     return decision
 
 
 def verify(counts: Counts = DRAINED, *, canceled: int | None = 55) -> Decision:
     """Look at the cloud again."""
-    return lambda state, now: decisions.verify(state, now, reading=reading(counts, canceled=canceled, at=now))
+    return lambda state, now: running.verify(state, now, reading=reading(counts, canceled=canceled, at=now))
 
 
 def blind() -> Decision:
     """Find that the cloud cannot be read again."""
-    return lambda state, now: decisions.verify(state, now, reading=None)
+    return lambda state, now: running.verify(state, now, reading=None)
 
 
 def finish(reason: str = "") -> Decision:
     """Finish."""
-    return lambda state, now: decisions.finish(state, now, reason=reason)
+    return lambda state, now: running.finish(state, now, reason=reason)
 
 
-# --- decisions that dice choose ------------------------------------------------------------------------------------
+# --- a cancel of 450 devices by name, in three calls -----------------------------------------------------------------
 
-CALLS: Final = 3
-"""How many calls a diced run has."""
-GROWN: Final[Counts] = {**COUNTS, Status.QUEUED: 99}
-UNSEEN: Final[Counts] = {**COUNTS, Status.QUEUED: None}
-PAUSES: Final = (*[0] * 12, 1, 30, 299, 900, 1800)
-"""Seconds between diced steps."""
+NAMES: Final = tuple(f"pump-{number:03}" for number in range(1, 451))
+DEVICES: Final = CancelDevices(names=NAMES, job="J1")
+IN_A_FILE: Final = CancelDevices(file="F0NAMES", job="J1")
+LARGE: Final = account(approval=Approval(above=1000))
+"""An account on which 450 devices need nobody else."""
 
 
-def any_step(dice: Random) -> tuple[Decision, ...]:
-    """Choose what happens next: most often a call and its answer, less often what ends a life."""
-    person, call = dice.choice((ANN, ANN, BOB)), dice.randint(1, CALLS)
-    answer = dice.choice((DONE, DONE, FAILED, THROTTLED, THROTTLED, UNKNOWN, UNKNOWN))
-    counts = dice.choice((COUNTS, COUNTS, COUNTS, DRAINED, GROWN, UNSEEN))
-    other = account(key_id=Secret("other")), account(approval=Approval(above=10))
-    late = record(answer, call, attempt=dice.randint(1, 5), by=dice.choice((None, "read")))
-    sending = (send(call), record(answer, call))
-    rare: tuple[tuple[Decision, ...], ...] = (
-        (show_preview(counts),),
-        (confirm(person, ran_alone=dice.choice((0, 0, 80))),),
-        (start(counts, on=dice.choice((ACCOUNT, ACCOUNT, *other)), calls=CALLS),),
-        (withdraw(person),),
-        (stop(person),),
-        (finish(),),
-        (void(),),
-        (refuse_order(),),
-        (decisions.expire,),
-        (verify(counts, canceled=dice.choice((None, 0, 3, 55))),),
-        (blind(),),
+def named(queued: int = 450, *, canceled: int = 0, flashing: int = 0, unlooked: int = 0, at: datetime = NOW) -> Reading:
+    """Return what the cloud says of a job and of named devices in it."""
+    counts = {Status.QUEUED: queued, Status.IN_PROGRESS: flashing}
+    ended = 450 - queued - canceled - flashing - unlooked
+    seen = Named(counts=counts, canceled=canceled, ended=max(0, ended), unlooked=unlooked)
+    return replace(reading({**DRAINED, Status.QUEUED: 1000}, at=at), named=seen)
+
+
+def plan_by_name(seen: Reading | None = None, *, names: tuple[str, ...] = NAMES, on: Account = LARGE) -> Plan:
+    """Return the plan for devices of one job."""
+    return freeze(DEVICES, replace(preview(), reading=seen or named()), on, {"J1": names})
+
+
+def keep_names(names: tuple[str, ...] = NAMES) -> Decision:
+    """Record the names that were read from a file."""
+    return lambda state, now: decisions.keep_names(state, now, names=listed(names))
+
+
+def show_names(seen: Reading | None = None, *, names: tuple[str, ...] = NAMES, on: Account = LARGE) -> Decision:
+    """Freeze a preview of named devices."""
+    return lambda state, now: decisions.show_preview(
+        state,
+        now,
+        preview=replace(preview(), reading=seen or named()),
+        plan=plan_by_name(seen, names=names, on=on),
+        estimate=3,
+        approval=on.approval,
+        evidence=EVIDENCE,
     )
-    common: tuple[tuple[Decision, ...], ...] = (
-        (send(dice.randint(0, CALLS + 1)),),
-        (late,),
-        (record(answer, call),),
-        (*APPROVED, start(calls=CALLS)),
+
+
+def start_names(seen: Reading | None = None, *, on: Account = LARGE) -> Decision:
+    """Start on these devices."""
+    return lambda state, now: running.start(
+        state, now, reading=replace(seen or named(), at=now), account=on, evidence=EVIDENCE
     )
-    return dice.choices((sending, dice.choice(common), dice.choice(rare)), weights=(4, 3, 2))[0]
+
+
+def send_rest(call: int, *, moved: int = 0) -> Decision:
+    """Send a call without those of its devices that were left out before, and without `moved` more of them."""
+    return lambda state, now: _of_call(state, now, call, moved, "send")
+
+
+def skip(call: int) -> Decision:
+    """Find that nothing of a call is left to send."""
+    return lambda state, now: _of_call(state, now, call, 0, "skip")
+
+
+def split(call: int, *, moved: int = 0) -> Decision:
+    """Go on with a call device by device, without those that have moved on."""
+    return lambda state, now: _of_call(state, now, call, moved, "split")
+
+
+def _of_call(state: State, now: datetime, call: int, moved: int, what: str) -> Decided:
+    run, whole = state.run, tuple[int, ...]()
+    if run is not None and state.plan is not None and 1 <= call <= run.calls:
+        whole = run.call(state.plan, call).at
+    before = run.attempts.get(call) if run else None
+    rest = [position for position in whole if position not in (before.left_out if before else ())]
+    at = tuple(rest[min(moved, len(rest) - 1) :] if rest else rest)
+    left_out = tuple(position for position in whole if position not in at)
+    match what:
+        case "send":
+            return running.send(
+                state, now, call=call, action=CANCEL_DEVICES, count=len(at), left_out=left_out if whole else ()
+            )
+        case "skip":
+            return running.skip(state, now, call=call, action=CANCEL_DEVICES, count=len(whole))
+        case _:
+            return running.split(state, now, call=call, action=CANCEL_DEVICES, at=at, left_out=len(left_out))
+
+
+NAMED: Final[tuple[Decision, ...]] = (show_names(), confirm(approval=LARGE.approval), start_names())
+"""The way of 450 devices into their run."""
+
+
+def by_name(*ways: Decision, order: Cancel = DEVICES) -> "Life":
+    """Return a life of 450 devices by name that runs, and went on so."""
+    return Life(opening=requested(order=order)).after(*NAMED, *ways)
 
 
 # --- lives ---------------------------------------------------------------------------------------------------------
@@ -288,9 +343,6 @@ WAITING: Final[tuple[Decision, ...]] = (show_preview(),)
 APPROVED: Final[tuple[Decision, ...]] = (*WAITING, confirm())
 RUNNING: Final[tuple[Decision, ...]] = (*APPROVED, start())
 TAKEN: Final[tuple[Decision, ...]] = (*RUNNING, send(), record())
-
-BEGINNINGS: Final[tuple[tuple[Decision, ...], ...]] = ((), WAITING, APPROVED, *([(*APPROVED, start(calls=CALLS))] * 4))
-"""Where diced lives begin: most of them run."""
 
 WAYS: Final[Mapping[Phase, tuple[Decision, ...]]] = {
     Phase.CHECKING: (),

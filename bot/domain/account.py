@@ -67,6 +67,8 @@ class Account:
     default: bool = False
     qps: Qps
     names_per_call: int
+    omit: tuple[str, ...] = ()
+    """Common parameters that are not sent: what Tuya's documents leave open can be turned off."""
     approval: Approval
 
     @property

@@ -40,7 +40,9 @@ class Attempt:
     first: datetime
     """When the first attempt was sent."""
     count: int
-    """How many devices the call was meant for."""
+    """How many devices were sent."""
+    left_out: tuple[int, ...] = ()
+    """Positions in the step's list that were left out, because those devices had moved on."""
     outcome: Outcome | None = None
     """`None` while it is out."""
     again: bool = False

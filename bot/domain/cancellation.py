@@ -1,6 +1,7 @@
-"""A cancellation's life as a fold: `State`, and `apply`, which advances it by one event."""
+"""A cancellation's life: where it stands, what its run has done, and what is due."""
 
-from collections.abc import Callable, Mapping
+from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -8,10 +9,10 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from bot.domain.call import Attempt, Outcome, Ranges, holds, size, with_number
-from bot.domain.events import Event, Kind
-from bot.domain.order import Cancel
-from bot.domain.plan import Plan, Preview, Reading
+from bot.domain.call import Attempt, Ranges, holds, size
+from bot.domain.order import Cancel, CancelDevices, Listed, listed
+from bot.domain.plan import Call, Plan, Preview
+from bot.domain.reading import Reading
 
 
 class Phase(StrEnum):
@@ -38,9 +39,20 @@ WAITING: Final = frozenset({Phase.WAITING_CONFIRMATION, Phase.WAITING_APPROVAL})
 BEFORE_START: Final = WAITING | {Phase.CHECKING, Phase.APPROVED}
 OPEN: Final = BEFORE_START | {Phase.RUNNING}
 """Everything that somebody or the bot still has to act on."""
-RAN: Final = frozenset({Phase.DONE, Phase.PARTLY_DONE, Phase.FAILED, Phase.STOPPED})
+REPEATABLE: Final = frozenset({Phase.PARTLY_DONE, Phase.FAILED, Phase.STOPPED, Phase.EXPIRED, Phase.VOIDED})
+"""The ends after which something may be left that somebody wants to order again."""
 LATER: Final = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30))
 """When a cloud is read again after the end; the figures may change then, the state does not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """A call that goes on device by device: `first` is the number of the first of its calls of one device."""
+
+    call: int
+    first: int
+    at: tuple[int, ...]
+    """The positions of the devices in the step's list, one a call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,16 +64,23 @@ class Run:
     """Devices in the named statuses when read at the start; `None` when the cloud could not tell."""
     reading: Reading
     calls: int
-    """How many calls the plan has."""
+    """How many calls there are: the plan's, and those that a refused one was split into."""
     done: Ranges = ()
+    skipped: Ranges = ()
+    """The calls for which nothing was left to send."""
+    splits: tuple[Split, ...] = ()
     attempts: Mapping[int, Attempt] = field(default_factory=dict)
     """The latest attempt of each call that was sent and is not done."""
     accepted: int = 0
     """Devices in calls that the cloud took."""
+    moved_on: int = 0
+    """Devices of the plan's lists that were left out, because they had moved on before their call."""
     confirmed: int | None = None
     """Devices seen cancelled when the cloud was read again; `None` before that, or when it cannot tell."""
     left: int | None = None
     """Devices still in the named statuses when the cloud was last read."""
+    seen: Reading | None = None
+    """The latest verification's reading."""
     verified: datetime | None = None
     later: int = 0
     """How many verifications came after the end."""
@@ -75,12 +94,27 @@ class Run:
 
     @property
     def complete(self) -> bool:
-        """Whether the cloud took every call."""
-        return size(self.done) == self.calls
+        """Whether the cloud took every call that there was something to send in."""
+        return size(self.done) + size(self.skipped) + len(self.splits) == self.calls
 
-    def is_done(self, call: int) -> bool:
-        """Tell whether the cloud took this call."""
-        return holds(self.done, call)
+    def is_settled(self, call: int) -> bool:
+        """Tell whether nothing more is to be sent in this call: it was taken, had nothing left, or was split."""
+        split = any(split.call == call for split in self.splits)
+        return split or holds(self.done, call) or holds(self.skipped, call)
+
+    def call(self, plan: Plan, number: int) -> Call:
+        """Return a call of this run: the plan's, or one of a single device that another was split into.
+
+        Raises LookupError when there is none such.
+        """
+        # The splits stand in the order of their numbers: in a run of thousands they are not all looked at for each.
+        index = bisect_right(self.splits, number, key=lambda split: split.first) - 1
+        if index < 0:
+            return plan.call(number)
+        split = self.splits[index]
+        if number >= split.first + len(split.at):
+            raise LookupError(f"the run has no call {number}")
+        return Call(number=number, step=plan.call(split.call).step, at=(split.at[number - split.first],))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +137,11 @@ class State:
     at: datetime
     """When it was requested."""
     retry_of: int | None = None
+    """The cancellation whose rest this one was ordered for."""
+    retried_as: int | None = None
+    """The cancellation that was ordered for the rest of this one."""
+    listing: int | None = None
+    """The tasks that are being listed for it, where that takes so long that people see a card meanwhile."""
     preview: Preview | None = None
     plan: Plan | None = None
     digest: str | None = None
@@ -125,10 +164,10 @@ class State:
 
     @property
     def size(self) -> int | None:
-        """The devices in the named statuses at the preview; `None` when the cloud cannot tell."""
-        if self.preview is None or not hasattr(self.order, "statuses"):
+        """The devices in the statuses that are hit, at the preview; `None` when the cloud cannot tell."""
+        if self.preview is None or self.plan is None:
             return None
-        return self.preview.reading.size(frozenset(self.order.statuses))
+        return self.preview.reading.size(frozenset(self.plan.statuses))
 
     @property
     def due(self) -> datetime | None:
@@ -141,170 +180,26 @@ class State:
 
     @property
     def has_card(self) -> bool:
-        """Whether people see a card: from the frozen plan on."""
-        return self.plan is not None and self.phase is not Phase.REFUSED
+        """Whether people see a card: from the frozen plan on, or from a long listing before it."""
+        return (self.plan is not None or self.listing is not None) and self.phase is not Phase.REFUSED
 
 
+FORM: Final = 2
+"""The form of `State`: raised with each change of it, so that rows which an older version wrote are folded anew."""
 STATE: Final = TypeAdapter(State)
 """Writes and reads a state as JSON: the state row."""
 PREVIEW: Final = TypeAdapter(Preview)
 READING: Final = TypeAdapter(Reading)
-_ORDER: Final[TypeAdapter[Cancel]] = TypeAdapter(Cancel)
-_PLAN: Final = TypeAdapter(Plan)
+ORDER: Final[TypeAdapter[Cancel]] = TypeAdapter(Cancel)
 
 
 def order_body(order: Cancel) -> dict[str, Any]:
-    """Return an order as the JSON object that `requested` carries."""
-    found: dict[str, Any] = _ORDER.dump_python(order, mode="json")
+    """Return an order as the JSON object that `requested` carries: of a list of names no more than its SHA-256."""
+    bare = replace(order, names=(), listed=names_of(order)) if isinstance(order, CancelDevices) else order
+    found: dict[str, Any] = ORDER.dump_python(bare, mode="json")
     return found
 
 
-def apply(state: State | None, event: Event) -> State:
-    """Advance `state` by `event`; `None` stands for "before `requested`".
-
-    A kind that this version does not know moves the counters and nothing else.
-    """
-    if state is None:
-        return _requested(event)
-    advance = _ADVANCES.get(event.kind)
-    moved = advance(state, event) if advance else state
-    return replace(moved, seq=event.seq or 0, event=event.id)
-
-
-def _requested(event: Event) -> State:
-    body = event.body
-    return State(
-        id=event.cancellation or 0,
-        seq=event.seq or 0,
-        event=event.id,
-        phase=Phase.CHECKING,
-        requester=event.actor,
-        order=_ORDER.validate_python(body["order"]),
-        account=body["account"],
-        quota=body["quota"],
-        channel=body["channel"],
-        via=body["via"],
-        at=event.at,
-        retry_of=body.get("retry_of"),
-        deadline=event.at + timedelta(seconds=body["expires"]),
-    )
-
-
-def _previewed(state: State, event: Event) -> State:
-    body = event.body
-    return replace(
-        state,
-        phase=Phase.WAITING_CONFIRMATION,
-        preview=PREVIEW.validate_python(body["preview"]),
-        plan=_PLAN.validate_python(body["plan"]),
-        digest=body["digest"],
-        estimate=body["estimate"],
-        policy=body["policy"],
-        deadline=event.at + timedelta(seconds=body["policy"]["expires"]),
-    )
-
-
-def _confirmed(state: State, event: Event) -> State:
-    within = timedelta(seconds=event.body["policy"]["run_within"])
-    return replace(
-        state,
-        phase=Phase.APPROVED,
-        confirmed_at=event.at,
-        ran_alone=event.body.get("ran_alone", 0),
-        deadline=event.at + within,
-    )
-
-
-def _started(state: State, event: Event) -> State:
-    body = event.body
-    run = Run(
-        at=event.at,
-        asked=body["asked"],
-        reading=READING.validate_python(body["reading"]),
-        calls=body["calls"],
-        progress=event.at,
-    )
-    return replace(state, phase=Phase.RUNNING, run=run, deadline=None)
-
-
-def _call_sent(state: State, event: Event) -> State:
-    run, body = _run(state), event.body
-    before = run.attempts.get(body["call"])
-    attempt = Attempt(number=body["attempt"], first=before.first if before else event.at, count=body["count"])
-    return replace(state, run=replace(run, attempts={**run.attempts, body["call"]: attempt}, progress=event.at))
-
-
-def _call_finished(state: State, event: Event) -> State:
-    run, body = _run(state), event.body
-    call, outcome = body["call"], Outcome(body["outcome"])
-    sent = run.attempts[call]
-    others = {number: attempt for number, attempt in run.attempts.items() if number != call}
-    if outcome is Outcome.DONE:
-        done = with_number(run.done, call)
-        accepted = run.accepted + body.get("count", sent.count)
-        moved = replace(run, done=done, attempts=others, accepted=accepted, progress=event.at)
-    else:
-        ended = replace(
-            sent, outcome=outcome, again=body.get("again", False), code=body["code"], message=body["message"]
-        )
-        moved = replace(run, attempts={**run.attempts, call: ended}, progress=event.at)
-    return replace(state, run=moved)
-
-
-def _stopped(state: State, event: Event) -> State:
-    return replace(state, stopped_by=event.actor)
-
-
-def _verified(state: State, event: Event) -> State:
-    run, body = _run(state), event.body
-    seen = replace(
-        run,
-        confirmed=body["confirmed"],
-        left=body["left"],
-        verified=event.at,
-        later=run.later + (0 if state.phase is Phase.RUNNING else 1),
-        progress=event.at if state.phase is Phase.RUNNING else run.progress,
-    )
-    return replace(state, run=seen)
-
-
-def _finished(state: State, event: Event) -> State:
-    return _ended(replace(state, phase=Phase(event.body["result"])), event)
-
-
-def _ended(state: State, event: Event) -> State:
-    return replace(
-        state, ended=event.at, ended_by=event.actor, why=event.body.get("reason") or state.why, deadline=None
-    )
-
-
-def _end(phase: Phase) -> Callable[[State, Event], State]:
-    return lambda state, event: _ended(replace(state, phase=phase), event)
-
-
-def _refused(state: State, event: Event) -> State:
-    """End the order of somebody who may not order; a refused press on a card changes nothing."""
-    return _end(Phase.REFUSED)(state, event) if event.body.get("what") == "order" else state
-
-
-def _run(state: State) -> Run:
-    if state.run is None:
-        raise ValueError(f"cancellation {state.id} has calls but no start")
-    return state.run
-
-
-_ADVANCES: Final[Mapping[str, Callable[[State, Event], State]]] = {
-    Kind.REFUSED: _refused,
-    Kind.PREVIEWED: _previewed,
-    Kind.CONFIRMED: _confirmed,
-    Kind.WITHDRAWN: _end(Phase.WITHDRAWN),
-    Kind.REJECTED: _end(Phase.REJECTED),
-    Kind.EXPIRED: _end(Phase.EXPIRED),
-    Kind.VOIDED: _end(Phase.VOIDED),
-    Kind.STARTED: _started,
-    Kind.CALL_SENT: _call_sent,
-    Kind.CALL_FINISHED: _call_finished,
-    Kind.STOPPED: _stopped,
-    Kind.VERIFIED: _verified,
-    Kind.FINISHED: _finished,
-}
+def names_of(order: CancelDevices) -> Listed | None:
+    """Return what stands for an order's names; `None` while they are still to be read from a file."""
+    return listed(order.names) if order.names else order.listed

@@ -3,20 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from bot.domain.account import Account, Approval
-from bot.domain.call import Answer, Outcome
-from bot.domain.cancellation import BEFORE_START, PREVIEW, READING, WAITING, Phase, Run, State, order_body
+from bot.domain.cancellation import BEFORE_START, PREVIEW, REPEATABLE, WAITING, Phase, State, order_body
 from bot.domain.events import BOT, Kind, NewEvent
-from bot.domain.order import Cancel
-from bot.domain.plan import Plan, Preview, Reading
+from bot.domain.order import Cancel, Listed
+from bot.domain.plan import Plan, Preview
 from bot.domain.policy import Allowed, Denied, NeedsApproval, judge, policy_in_force
-
-MOST_ATTEMPTS: Final = 5
-"""How often one call may be sent in all."""
-RETRY_WITHIN: Final = 300
-"""Seconds after a call's first sending in which it may be sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +27,8 @@ Decided = Events | Refusal
 Decision = Callable[[State, datetime], Decided]
 
 
-def _event(kind: Kind, actor: str, **body: Any) -> NewEvent:
+def event(kind: Kind, actor: str, **body: Any) -> NewEvent:
+    """Make an event with its body's version."""
     return NewEvent(kind=kind, actor=actor, body={"v": 1, **body})
 
 
@@ -41,7 +36,7 @@ def requested(
     actor: str, order: Cancel, account: Account, *, channel: str | None, via: str, retry_of: int | None = None
 ) -> NewEvent:
     """Make the event that opens a cancellation."""
-    return _event(
+    return event(
         Kind.REQUESTED,
         actor,
         order=order_body(order),
@@ -56,7 +51,21 @@ def requested(
 
 def refused(actor: str, reason: str, *, what: str, **where: Any) -> NewEvent:
     """Make the event that remembers a person being refused; `what` is `order` or the button pressed."""
-    return _event(Kind.REFUSED, actor, what=what, reason=reason[:300], **where)
+    return event(Kind.REFUSED, actor, what=what, reason=reason[:300], **where)
+
+
+def keep_names(state: State, _now: datetime, *, names: Listed) -> Decided:
+    """Record the names that were read from an uploaded file."""
+    if state.phase is not Phase.CHECKING:
+        return gone(state)
+    return (event(Kind.LISTED, BOT, names={"sha256": names.sha256, "count": names.count}),)
+
+
+def show_checking(state: State, _now: datetime, *, tasks: int) -> Decided:
+    """Let people see that so many tasks are being listed, which takes a while; once is enough."""
+    if state.phase is not Phase.CHECKING:
+        return gone(state)
+    return () if state.listing is not None else (event(Kind.CHECKING, BOT, tasks=tasks),)
 
 
 def refuse_order(state: State, _now: datetime, *, reason: str, evidence: Mapping[str, Any]) -> Decided:
@@ -80,7 +89,7 @@ def show_preview(
     if state.phase is not Phase.CHECKING:
         return gone(state)
     return (
-        _event(
+        event(
             Kind.PREVIEWED,
             BOT,
             preview=PREVIEW.dump_python(preview, mode="json"),
@@ -106,15 +115,16 @@ def confirm(
     plan = state.plan
     if state.phase is not Phase.WAITING_CONFIRMATION or plan is None:
         return gone(state)
-    if _late(state, now):
-        return _over(state)
+    if late(state, now):
+        return over(state)
     if actor != state.requester:
         return Refusal("Only the person who asked for it may confirm it. Nothing was changed.")
-    verdict = judge(approval, statuses=plan.statuses, at_most=plan.at_most, ran_alone=ran_alone)
+    stakes = plan.stakes(state.preview.reading) if state.preview else ()
+    verdict = judge(approval, stakes=stakes, at_most=plan.at_most, ran_alone=ran_alone)
     if not isinstance(verdict, Allowed):
         return Refusal(verdict_reason(verdict))
     return (
-        _event(
+        event(
             Kind.CONFIRMED,
             actor,
             plan=state.digest,
@@ -140,22 +150,22 @@ def withdraw(state: State, now: datetime, *, actor: str) -> Decided:
     """Let the requester take the order back before it starts."""
     if state.phase not in WAITING:
         return gone(state)
-    if _late(state, now):
-        return _over(state)
+    if late(state, now):
+        return over(state)
     if actor != state.requester:
         return Refusal("Only the person who asked for it may withdraw it. Nothing was changed.")
-    return (_event(Kind.WITHDRAWN, actor),)
+    return (event(Kind.WITHDRAWN, actor),)
 
 
 def expire(state: State, now: datetime) -> Decided:
     """End a wait whose time is over: no answer is a denial, no start is void."""
-    if not _late(state, now):
+    if not late(state, now):
         return Refusal("Its time is not over.")
     if state.phase is Phase.APPROVED:
         return void(state, now, reason="it was not started in time")
     asked_for = {Phase.WAITING_CONFIRMATION: "confirmation", Phase.WAITING_APPROVAL: "approval"}
     if state.phase in asked_for:
-        return (_event(Kind.EXPIRED, BOT, waited_for=asked_for[state.phase]),)
+        return (event(Kind.EXPIRED, BOT, waited_for=asked_for[state.phase]),)
     if state.phase is Phase.CHECKING:
         return void(state, now, reason="it could not be checked in time")
     return gone(state)
@@ -165,169 +175,23 @@ def void(state: State, _now: datetime, *, reason: str) -> Decided:
     """End it before its start, because what was planned does not hold any more."""
     if state.phase not in BEFORE_START:
         return gone(state)
-    return (_event(Kind.VOIDED, BOT, reason=reason),)
+    return (event(Kind.VOIDED, BOT, reason=reason),)
 
 
-def start(state: State, now: datetime, *, reading: Reading, account: Account, evidence: Mapping[str, Any]) -> Decided:
-    """Start the run if the cloud, the account and the policy are still what was confirmed; void it if not."""
-    plan = state.plan
-    if state.phase is not Phase.APPROVED or plan is None:
+def came_to_nothing(state: State, _now: datetime, *, new: int) -> Decided:
+    """Record that the order for what was left, `new`, ended before it got a card: it may be asked for again."""
+    if state.retried_as != new:
+        return Refusal(f"#{state.id} was not ordered again as #{new}.")
+    return (event(Kind.RETRIED, BOT, **{"as": None}),)
+
+
+def retried(state: State, _now: datetime, *, actor: str, new: int) -> Decided:
+    """Record that what this cancellation left over was ordered again, as cancellation `new`."""
+    if state.retried_as is not None:
+        return Refusal(f"#{state.id} was ordered again already, as #{state.retried_as}. Nothing was changed.")
+    if state.phase not in REPEATABLE:
         return gone(state)
-    if _late(state, now):
-        return void(state, now, reason="it was not started in time")
-    asked = reading.size(frozenset(plan.statuses))
-    fault = _start_fault(state, plan, account, asked)
-    if fault:
-        return void(state, now, reason=fault)
-    return (
-        _event(
-            Kind.STARTED,
-            BOT,
-            plan=state.digest,
-            asked=asked,
-            calls=1,
-            reading=READING.dump_python(reading, mode="json"),
-            evidence=dict(evidence),
-        ),
-    )
-
-
-def _start_fault(state: State, plan: Plan, account: Account, asked: int | None) -> str | None:
-    if not plan.fits(account):
-        return "the account's cloud, endpoint, instance or key is not the one that was confirmed"
-    if asked == 0:
-        return "nothing is left to cancel: no task is in the named statuses any more"
-    if plan.at_most is not None and (asked is None or asked > plan.at_most):
-        now = "an unknown number of" if asked is None else f"{asked:,}"
-        return f"it would hit {now} devices, more than the {plan.at_most:,} that were confirmed"
-    verdict = judge(account.approval, statuses=plan.statuses, at_most=plan.at_most, ran_alone=state.ran_alone)
-    if not isinstance(verdict, Allowed):
-        return "the approval rules are stricter now than when it was confirmed"
-    return None
-
-
-def stop(state: State, _now: datetime, *, actor: str) -> Decided:
-    """Stop a run: calls that are out come to their end, the rest is not sent."""
-    if state.stopped_by is not None and state.phase is Phase.RUNNING:
-        return Refusal(f"It is already being stopped, by {state.stopped_by}.", who=state.stopped_by)
-    if state.phase is Phase.APPROVED:
-        closed = _event(Kind.FINISHED, BOT, result=Phase.STOPPED.value, asked=None, accepted=0, confirmed=0, left=None)
-        return (_event(Kind.STOPPED, actor), closed)
-    if state.phase in WAITING:
-        return Refusal(f"#{state.id} does not run yet; whoever asked for it may withdraw it on its card.")
-    if state.phase is not Phase.RUNNING:
-        return gone(state)
-    return (_event(Kind.STOPPED, actor),)
-
-
-def send(state: State, now: datetime, *, call: int, action: str, count: int) -> Decided:
-    """Record that a call is about to be sent; the sending follows at once."""
-    run = state.run
-    if state.phase is not Phase.RUNNING or run is None:
-        return gone(state)
-    if state.stopped_by is not None:
-        return Refusal("It was stopped.")
-    if not 1 <= call <= run.calls:
-        return Refusal("The plan has no such call.")
-    if run.is_done(call) or call in run.out:
-        return Refusal("This call is done or out already.")
-    before = run.attempts.get(call)
-    if before and not may_send_again(run, call, now):
-        return Refusal("This call may not be sent again.")
-    number = before.number + 1 if before else 1
-    return (_event(Kind.CALL_SENT, BOT, action=action, call=call, attempt=number, count=count),)
-
-
-def may_send_again(run: Run, call: int, now: datetime) -> bool:
-    """Tell whether a call that ended without success may be sent once more (at most 5 in 5 minutes).
-
-    An unknown outcome may only be followed by another attempt after a read that still finds something to cancel; the
-    executor reads before it asks.
-    """
-    attempt = run.attempts[call]
-    in_time = (now - attempt.first).total_seconds() < RETRY_WITHIN
-    repeatable = attempt.outcome is Outcome.UNKNOWN or attempt.again
-    return repeatable and in_time and attempt.number < MOST_ATTEMPTS
-
-
-def record_answer(
-    state: State, _now: datetime, *, call: int, attempt: int, action: str, answer: Answer, seen: Reading | None = None
-) -> Decided:
-    """Record how an attempt at a call ended; `seen` is the later read of the cloud that told it, where one did.
-
-    An answer that was late, because its process stood still, is not taken for the answer to a later attempt.
-    """
-    run = state.run
-    latest = run.attempts.get(call) if run else None
-    if latest is None or latest.number != attempt or (latest.outcome is not None and seen is None):
-        return Refusal("Its outcome is recorded already.")
-    body = {
-        "action": action,
-        "call": call,
-        "attempt": attempt,
-        "outcome": answer.outcome.value,
-        "code": answer.code,
-        "message": answer.message,
-        "request_id": answer.request_id,
-    }
-    extra: dict[str, Any] = {"again": True} if answer.again else {}
-    if run is not None and seen is not None:
-        # Tasks may also have moved on by themselves: no more were taken than became cancelled.
-        grown = _confirmed(run, seen)
-        extra |= {"by": "read", "count": latest.count if grown is None else min(latest.count, grown)}
-    return (_event(Kind.CALL_FINISHED, BOT, **body, **extra),)
-
-
-def verify(state: State, _now: datetime, *, reading: Reading | None) -> Decided:
-    """Record what was seen when the cloud was read again: how many were cancelled, how many are left.
-
-    `None`: it could not be read, and the figures stand as they were last seen.
-    """
-    run, plan = state.run, state.plan
-    if run is None or plan is None:
-        return gone(state)
-    if reading is None and state.phase is Phase.RUNNING:
-        return Refusal("A run is not verified without a read.")
-    if reading is None:
-        return (_event(Kind.VERIFIED, BOT, reading=None, confirmed=run.confirmed, left=run.left),)
-    return (
-        _event(
-            Kind.VERIFIED,
-            BOT,
-            reading=READING.dump_python(reading, mode="json"),
-            confirmed=_confirmed(run, reading),
-            left=reading.size(frozenset(plan.statuses)),
-        ),
-    )
-
-
-def _confirmed(run: Run, reading: Reading) -> int | None:
-    """Count the job's tasks that became cancelled since the start; others who cancel on it are counted in."""
-    if reading.canceled is None or run.reading.canceled is None:
-        return None
-    return max(0, reading.canceled - run.reading.canceled)
-
-
-def finish(state: State, _now: datetime, *, reason: str = "") -> Decided:
-    """End a run whose calls have all come to their end."""
-    run = state.run
-    if state.phase is not Phase.RUNNING or run is None:
-        return gone(state)
-    if run.out:
-        return Refusal("Calls are still out.")
-    figures = {"asked": run.asked, "accepted": run.accepted, "confirmed": run.confirmed, "left": run.left}
-    body = {"result": _result(state, run).value, **figures, **({"reason": reason} if reason else {})}
-    return (_event(Kind.FINISHED, BOT, **body),)
-
-
-def _result(state: State, run: Run) -> Phase:
-    if run.complete and run.verified:
-        return Phase.DONE
-    if state.stopped_by is not None:
-        return Phase.STOPPED
-    # Of a call whose outcome is unknown nobody can say that it was not taken, unless a look saw nothing cancelled.
-    unknown = run.confirmed != 0 and any(attempt.outcome is Outcome.UNKNOWN for attempt in run.attempts.values())
-    return Phase.PARTLY_DONE if run.done or unknown else Phase.FAILED
+    return (event(Kind.RETRIED, actor, **{"as": new}),)
 
 
 def gone(state: State) -> Refusal:
@@ -339,9 +203,11 @@ def gone(state: State) -> Refusal:
     return Refusal(f"#{state.id} is already “{state.phase.value}”{by}. Nothing was changed.", who=who)
 
 
-def _over(state: State) -> Refusal:
+def over(state: State) -> Refusal:
+    """Say that the time to answer has run out."""
     return Refusal(f"The time to answer #{state.id} is over. Nothing was changed.")
 
 
-def _late(state: State, now: datetime) -> bool:
+def late(state: State, now: datetime) -> bool:
+    """Tell whether the present wait has ended by itself."""
     return state.deadline is not None and now >= state.deadline

@@ -33,10 +33,14 @@ class ConfigError(Error):
 class CloudError(Error):
     """A cloud refused a read, or gave no usable answer to it."""
 
-    def __init__(self, message: str, *, code: str = "", request_id: str = "", advice: str = "") -> None:
+    def __init__(
+        self, message: str, *, code: str = "", request_id: str = "", advice: str = "", final: bool = False
+    ) -> None:
         super().__init__(message, advice=advice)
         self.code = code
         self.request_id = request_id
+        self.final = final
+        """Whether the cloud said no: asking again as it is would be no use."""
 
 
 class DirectoryError(Error):

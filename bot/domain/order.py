@@ -1,8 +1,11 @@
 """The orders that the typed words stand for: what somebody asks, before any cloud is looked at."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Literal
 
+from bot.domain.events import whole
 from bot.domain.status import Status
 
 
@@ -18,18 +21,40 @@ class CancelJob:
     verb: Literal["job"] = "job"
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A list of names that lies in the ledger's table of lists: events and states carry this and not the names."""
+
+    sha256: str
+    count: int
+
+
+def listed(names: Iterable[str]) -> Listed:
+    """Return what stands for `names` (sorted, each once): SHA-256 of them, one a line."""
+    lines = tuple(names)
+    return Listed(sha256(whole("\n".join(lines)).encode()).hexdigest(), len(lines))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelDevices:
     """Cancel the named devices' tasks, of one job or of one firmware; exactly one of the two is given."""
 
-    names: tuple[str, ...]
-    """Sorted, each once."""
+    names: tuple[str, ...] = ()
+    """Sorted, each once; empty in the ledger, where `listed` stands for them."""
+    listed: Listed | None = None
+    file: str | None = None
+    """The file in Slack that the names are still to be read from."""
     job: str | None = None
     product: str | None = None
     firmware: str | None = None
     account: str | None = None
     reason: str | None = None
     verb: Literal["devices"] = "devices"
+
+    @property
+    def count(self) -> int:
+        """How many devices are named."""
+        return self.listed.count if self.listed else len(self.names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

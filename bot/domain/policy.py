@@ -10,7 +10,6 @@ from typing import Any
 from bot.domain.account import Account, Approval
 from bot.domain.errors import UsageError
 from bot.domain.events import stamp
-from bot.domain.status import Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,11 +146,14 @@ class Denied:
 Verdict = Allowed | NeedsApproval | Denied
 
 
-def judge(approval: Approval, *, statuses: tuple[Status, ...], at_most: int | None, ran_alone: int = 0) -> Verdict:
-    """Judge a cancel by its blast radius: `at_most` devices, on top of `ran_alone` in the account's window."""
-    if not statuses:
+def judge(approval: Approval, *, stakes: tuple[str, ...], at_most: int | None, ran_alone: int = 0) -> Verdict:
+    """Judge a cancel by its blast radius: `at_most` devices, on top of `ran_alone` in the account's window.
+
+    `stakes` are the status words that would be hit, and `strategy` (`Plan.stakes`).
+    """
+    if not stakes:
         return Denied("no status was named, so nothing can be cancelled")
-    reasons = [f"`{status}` always needs one" for status in statuses if status.value in approval.always]
+    reasons = [f"`{word}` always needs one" for word in stakes if word in approval.always]
     if at_most is None:
         reasons.append("the cloud does not tell how many devices it is")
     elif at_most > approval.above:

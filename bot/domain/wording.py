@@ -1,11 +1,15 @@
 """Sentences that Slack and the terminal share. Plain text: whoever shows it escapes it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
+from bot.domain.account import Cloud
 from bot.domain.command import words
-from bot.domain.order import Cancel, CancelDevices, CancelJob
-from bot.domain.plan import Preview
+from bot.domain.offer import BY_JOB
+from bot.domain.order import Cancel, CancelDevices, CancelJob, CancelStrategy
+from bot.domain.plan import Plan, Preview
+from bot.domain.reading import Counts, Named
 from bot.domain.status import FLOW, Status
 
 COMMAND: Final = "/ota-cancel"
@@ -15,8 +19,12 @@ BATCH: Final = {
     "COMPLETED": "the batch is completed",
     "COMPLETE": "the batch is completed",
     "CANCELED": "the batch is cancelled",
+    "started": "the job is started",
+    "stopped": "the job is not started",
 }
 """A batch's JobStatus in words that cannot be taken for a cancellation's state."""
+MOST_WRITTEN: Final = 50
+"""Device names that are written out in a command line that is shown."""
 ENDED: Final = {"CANCELED": "cancelled"}
 """The cloud's words for ended tasks where the bot spells them otherwise."""
 
@@ -54,19 +62,87 @@ def counts_line(preview: Preview, finished: Mapping[str, int | None] | None = No
 def target(order: Cancel) -> str:
     """Return what an order is about."""
     match order:
-        case CancelDevices(names=names):
-            return f"{number(len(names))} devices"
+        case CancelDevices():
+            named = "one device" if order.count == 1 else f"{number(order.count)} devices"
+            where = f"job {order.job}" if order.job else f"firmware {order.firmware}"
+            return f"{named if order.count else 'the devices in a file'} of {where}"
+        case CancelStrategy(job=job, statuses=statuses) if statuses:
+            return f"the strategy of batch {job} and its {listing(statuses)} tasks"
+        case CancelStrategy(job=job):
+            return f"the strategy of batch {job}"
         case CancelJob(job=job, statuses=statuses) if statuses:
-            *others, last = statuses
-            named = f"{', '.join(others)} and {last}" if others else last
-            return f"the {named} tasks of job {job}"
-        case _:
-            return f"batch {order.job}"
+            return f"the {listing(statuses)} tasks of job {job}"
+        case CancelJob(job=job):
+            return f"batch {job}"
+
+
+def listing(words: Iterable[str]) -> str:
+    """Write words one after another, as a person says them."""
+    *others, last = words
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def named_line(named: Named) -> str:
+    """Return what was seen of the named devices, in one sentence: what will be hit, and what will not."""
+    shown = [f"{status.value} {number(named.counts[status])}" for status in FLOW if named.counts.get(status)]
+    shown += [f"{number(count)} {words}" for count, words in _not_hit(named) if count]
+    return ", ".join(shown) or "none of them has a task here"
+
+
+def _not_hit(named: Named) -> tuple[tuple[int, str], ...]:
+    return (
+        (named.canceled, "cancelled"),
+        (named.ended, "ended otherwise"),
+        (named.absent, "not found"),
+        (named.unlooked, "not looked at one by one"),
+    )
+
+
+def warnings(order: Cancel, preview: Preview, plan: Plan) -> tuple[str, ...]:
+    """Return what somebody should know before they confirm, a sentence each."""
+    found = [_strategy_warning(order, preview), *_job_warnings(order, preview, plan)]
+    named = preview.reading.named
+    if isinstance(order, CancelDevices) and Status.IN_PROGRESS in plan.statuses and named is not None:
+        flashing = named.counts.get(Status.IN_PROGRESS, 0)
+        also = f" {number(flashing)} of them {'is' if flashing == 1 else 'are'} in progress now." if flashing else ""
+        found.append(f"A cancel by device also hits what is in progress (mid-flash).{also}")
+    if any(job.revives for job in preview.jobs):
+        found.append("This job retries what failed: the cloud may take cancelled tasks up again. I look again later.")
+    if plan.cloud == "enos" and preview.job.status == "stopped":
+        found.append("This job is not started; EnOS may refuse to cancel in it (24617).")
+    return tuple(filter(None, found))
+
+
+def _strategy_warning(order: Cancel, preview: Preview) -> str:
+    if not isinstance(order, CancelStrategy):
+        return ""
+    if not preview.job.dynamic:
+        return "This is a static batch: the cloud stops the strategy of dynamic batches alone, and will refuse it."
+    stays = " Tasks that exist already stay: name statuses to cancel them, too." if not order.statuses else ""
+    return f"No device joins this batch any more.{stays}"
+
+
+def _job_warnings(order: Cancel, preview: Preview, plan: Plan) -> list[str]:
+    if not isinstance(order, CancelJob):
+        return []
+    found = []
+    if plan.by_name:
+        found.append(
+            "The plan lists these devices; of those, it hits the ones that still wait when their call is sent."
+        )
+    else:
+        found.append("Hits whatever is in these statuses when it starts; the devices are not listed beforehand.")
+    if preview.job.dynamic:
+        found.append("This is a dynamic batch: devices keep joining it until its strategy is cancelled, too.")
+    return found
 
 
 def job_line(preview: Preview, *, status: bool = True) -> str:
     """Return what a person recognises a job by; with its batch's status, as of the preview."""
     job = preview.job
+    if preview.others:
+        shown = listing(each.id for each in preview.jobs)
+        return f"{len(preview.jobs)} unfinished jobs of firmware {job.firmware}: {shown}"
     facts = [f"“{job.name}”" if job.name else "", f"to {job.version}" if job.version else ""]
     facts.append("dynamic batch" if job.dynamic else "")
     facts.append(BATCH.get(job.status, job.status and f"batch status {job.status}") if status else "")
@@ -80,18 +156,31 @@ def now_at_most(now: int | None, at_most: int | None) -> str:
     return f"{number(now)} now" if now == at_most else f"{number(now)} now, at most {number(at_most)}"
 
 
-def nothing_to_hit(order: CancelJob, preview: Preview, finished: Mapping[str, int | None]) -> str:
-    """Say that no task is in the named statuses, with all counts."""
-    named = ", ".join(order.statuses)
-    return (
-        f"Nothing to cancel: job {order.job} has no task that is {named}. Nothing was changed.\n"
-        f"{job_line(preview)}\nAll its tasks: {counts_line(preview, finished)}."
-    )
+def idle(order: Cancel, preview: Preview, plan: Plan) -> bool:
+    """Tell whether an order would change nothing."""
+    if isinstance(order, CancelStrategy):
+        over = preview.reading.batch in {"CANCELED", "COMPLETED", "COMPLETE"}
+        return over and not preview.reading.size(frozenset(plan.statuses))
+    return not plan.calls or preview.reading.size(frozenset(plan.statuses)) == 0
 
 
-def choices(order: CancelJob, preview: Preview) -> str:
+def nothing_to_hit(order: Cancel, preview: Preview, finished: Mapping[str, int | None]) -> str:
+    """Say that nothing would be hit, with all counts."""
+    named, counts = preview.reading.named, f"All its tasks: {counts_line(preview, finished)}."
+    match order:
+        case CancelStrategy():
+            said = f"Nothing to stop: {job_line(preview)}."
+        case CancelDevices():
+            seen = f": {named_line(named)}" if named is not None else ""
+            said = f"Nothing to cancel: none of these devices has a task that can be cancelled{seen}."
+        case CancelJob(job=job, statuses=statuses):
+            said = f"Nothing to cancel: job {job} has no task that is {', '.join(statuses)}."
+    return f"{said} Nothing was changed.\n{job_line(preview)}\n{counts}"
+
+
+def choices(order: CancelJob, preview: Preview, cloud: Cloud) -> str:
     """Answer a job without statuses: its counts, and the complete command for each sensible choice."""
-    counts = preview.reading.counts
+    counts = {status: preview.reading.counts.get(status, 0) for status in BY_JOB[cloud]}
     lines = [job_line(preview), f"Its tasks: {counts_line(preview)}.", "Say which of them; for example:"]
     for statuses in _sensible(counts):
         line = words(CancelJob(job=order.job, statuses=statuses, account=order.account, reason=order.reason))
@@ -101,25 +190,37 @@ def choices(order: CancelJob, preview: Preview) -> str:
     return "\n".join(lines)
 
 
-def _sensible(counts: Mapping[Status, int | None]) -> list[tuple[Status, ...]]:
+def _sensible(counts: Counts) -> list[tuple[Status, ...]]:
     """Choose what is worth offering: a scheduled batch whole, else what waits, then all, by what there is."""
     if counts.get(Status.SCHEDULED):
         return [(Status.SCHEDULED,)]
-    waiting = tuple(status for status in FLOW[:-1] if counts.get(status) != 0)
+    offered_here = [status for status in FLOW if status in counts]
+    waiting = tuple(status for status in offered_here if status is not Status.IN_PROGRESS and counts[status] != 0)
     pushed = tuple(status for status in (Status.QUEUED, Status.NOTIFIED) if status in waiting)
-    everything = tuple(status for status in FLOW if counts.get(status) != 0)
+    everything = tuple(status for status in offered_here if counts[status] != 0)
     offered = [pushed, waiting, everything]
     return [choice for index, choice in enumerate(offered) if choice and choice not in offered[:index]]
 
 
-def preview_lines(order: CancelJob, preview: Preview, *, at_most: int | None, digest: str, estimate: int) -> str:
+def preview_lines(order: Cancel, preview: Preview, plan: Plan, *, estimate: int) -> str:
     """Return the answer to `preview`: what would be hit, the plan's digest, and the line that orders it."""
-    now = preview.reading.size(frozenset(order.statuses))
+    now = preview.reading.size(frozenset(plan.statuses))
+    named = preview.reading.named
+    hit = f"{', '.join(plan.statuses)} ({now_at_most(now, plan.at_most)})" if plan.statuses else target(order)
+    calls = f"{plan.calls} calls, about" if plan.calls > 1 else "About"
     return "\n".join(
         (
             f"Preview, nothing was changed. {job_line(preview)}",
-            f"Would cancel: {', '.join(order.statuses)} ({now_at_most(now, at_most)}). All: {counts_line(preview)}.",
-            f"About {seconds(estimate)} at the account's rate. Plan {digest[:12]}.",
-            f"To order it: {COMMAND} {words(order)}",
+            f"Would cancel: {hit}. All: {counts_line(preview)}.",
+            *((f"The devices named: {named_line(named)}.",) if named is not None else ()),
+            *warnings(order, preview, plan),
+            f"{calls} {seconds(estimate)} at the account's rate. Plan {plan.digest[:12]}.",
+            f"To order it: {COMMAND} {_order_line(order)}",
         )
     )
+
+
+def _order_line(order: Cancel) -> str:
+    if isinstance(order, CancelDevices) and len(order.names) > MOST_WRITTEN:
+        return f"{words(replace(order, names=order.names[:1]))}   (with all {number(order.count)} names)"
+    return words(order)

@@ -1,6 +1,6 @@
 """Takes orders, looks at the cloud for them, and takes people's answers to the card."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -8,16 +8,18 @@ from typing import Final
 import structlog
 
 from bot.clouds.base import Cloud
-from bot.domain import decisions
+from bot.domain import decisions, running
 from bot.domain.account import Account
-from bot.domain.account import Cloud as CloudName
-from bot.domain.cancellation import Phase, State
+from bot.domain.cancellation import REPEATABLE, Phase, State
 from bot.domain.decisions import Decided, Decision, Refusal
-from bot.domain.errors import CloudError, DirectoryError
-from bot.domain.order import Cancel, CancelJob
-from bot.domain.plan import freeze
+from bot.domain.errors import CloudError, DirectoryError, UsageError
+from bot.domain.leftover import left_over
+from bot.domain.names import read_names
+from bot.domain.offer import unable
+from bot.domain.order import Cancel, CancelDevices, CancelJob, listed
+from bot.domain.plan import Look, Preview, freeze
 from bot.domain.policy import Allowed, Role, Sight, fault, judge
-from bot.domain.wording import choices, nothing_to_hit, preview_lines
+from bot.domain.wording import choices, idle, nothing_to_hit, preview_lines
 from bot.engine.directory import PRESS, UNHURRIED, Directory
 from bot.engine.reporter import Reporter
 from bot.ledger.ledger import Ledger, Ordered
@@ -28,9 +30,6 @@ MOST_REFUSALS: Final = 10
 FIRST_TRY: Final = timedelta(seconds=4)
 """An order younger than this is being checked for the first time."""
 TOO_LATE: Final = "That took too long, and Slack has already given up on it. Nothing was done, press again."
-CALLS: Final = 1
-"""A cancel by job is one call."""
-
 log = structlog.get_logger()
 
 
@@ -47,28 +46,36 @@ class Rooms:
     owner: str
 
 
-class Intake:
-    """The verbs of people: order, preview, confirm, withdraw, stop."""
+Fetch = Callable[[str], str]
+"""Returns the text of an uploaded file by its id; raises UsageError when it cannot be had, DirectoryError for now."""
 
-    def __init__(self, rooms: Rooms, reporter: Reporter) -> None:
+
+def no_files(file: str) -> str:
+    """Fetch nothing: at a terminal nothing is uploaded."""
+    raise UsageError(f"The file {file} was uploaded in Slack and cannot be read here.")
+
+
+class Intake:
+    """The verbs of people: order, preview, confirm, withdraw, stop, retry."""
+
+    def __init__(self, rooms: Rooms, reporter: Reporter, *, fetch: Fetch = no_files) -> None:
         self._rooms = rooms
         self._ledger = rooms.ledger
         self._reporter = reporter
+        self._fetch = fetch
 
-    def not_yet(self, order: Cancel, account: Account) -> str | None:
-        """Return why an order cannot be carried out on this account, or `None`."""
-        if not isinstance(order, CancelJob):
-            return f"“{order.verb}” is not yet on this account ({account.name}). Nothing was changed."
-        if account.cloud is not CloudName.ALIYUN:
-            return f"Cancelling on {account.cloud} is not yet on this account ({account.name}). Nothing was changed."
-        return None
+    def unable(self, order: Cancel, account: Account) -> str | None:
+        """Return the cloud's own reason why an order cannot be carried out on this account, or `None`."""
+        reason = unable(order, account.cloud)
+        return f"Not on {account.name}: {reason}. Nothing was changed." if reason else None
 
     def order(
         self, actor: str, order: Cancel, account: Account, *, channel: str | None, via: str, delivery: str | None
     ) -> Ordered:
         """Store an order; `delivery` names what brought it, so that the same delivery again opens nothing."""
         event = decisions.requested(actor, order, account, channel=channel, via=via)
-        return self._ledger.order(event, delivery=delivery)
+        names = order.names if isinstance(order, CancelDevices) else ()
+        return self._ledger.order(event, delivery=delivery, names=names)
 
     def too_late(self, cancellation: int) -> None:
         """End an order whose acknowledgement came too late for Slack to hear it."""
@@ -113,22 +120,21 @@ class Intake:
             return
         try:
             self._preview(state, account, sight)
-        except CloudError as error:
+        except (CloudError, UsageError) as error:
             self._end(state, str(error))
 
     def _preview(self, state: State, account: Account, sight: Sight) -> None:
-        order, cloud = state.order, self._rooms.clouds.get(account.name)
-        if not isinstance(order, CancelJob) or cloud is None:
-            self._end(state, self.not_yet(order, account) or "")
+        cloud, names = self._rooms.clouds[account.name], self._names(state)
+        if names is None:
             return
-        preview = cloud.preview(order.job)
-        if preview.reading.size(frozenset(order.statuses)) == 0:
-            self._end(state, nothing_to_hit(order, preview, cloud.finished(order.job)))
+        look = cloud.look(state.order, names, lambda tasks: self._show_checking(state, tasks))
+        preview, plan = look.preview, freeze(state.order, look.preview, account, look.names)
+        if idle(state.order, preview, plan):
+            self._end(state, nothing_to_hit(state.order, preview, self._finished(cloud, look)))
             return
-        plan = freeze(order, preview, account)
         # Counted again at the confirmation, where it holds; here so that nobody is asked to confirm in vain.
         alone = self._ledger.ran_alone(state, window=account.approval.window)
-        verdict = judge(account.approval, statuses=plan.statuses, at_most=plan.at_most, ran_alone=alone)
+        verdict = judge(account.approval, stakes=plan.stakes(preview.reading), at_most=plan.at_most, ran_alone=alone)
         if not isinstance(verdict, Allowed):
             self._end(state, decisions.verdict_reason(verdict))
             return
@@ -139,11 +145,37 @@ class Intake:
                 now,
                 preview=preview,
                 plan=plan,
-                estimate=cloud.estimate(plan, CALLS),
+                estimate=cloud.estimate(plan),
                 approval=account.approval,
                 evidence=sight.evidence,
             ),
+            lists=look.names.values(),
         )
+
+    def _show_checking(self, state: State, tasks: int) -> None:
+        self._ledger.decide(state.id, lambda latest, now: decisions.show_checking(latest, now, tasks=tasks))
+
+    def _names(self, state: State) -> tuple[str, ...] | None:
+        """Return an order's names; of an uploaded file once it is read, and `None` while that fails."""
+        order = state.order
+        if not isinstance(order, CancelDevices):
+            return ()
+        if order.listed is not None:
+            return self._ledger.names(order.listed.sha256)
+        try:
+            names = read_names(self._fetch(order.file or ""))
+        except DirectoryError as error:
+            log.warning("file_unread", cancellation=state.id, error=str(error))
+            if self._rooms.now() - state.at < FIRST_TRY:
+                self._reporter.tell(state, f"{error} Nothing was changed; I keep trying.")
+            return None
+        kept = self._ledger.decide(
+            state.id, lambda latest, now: decisions.keep_names(latest, now, names=listed(names)), lists=(names,)
+        )
+        return names if isinstance(kept, State) else None
+
+    def _finished(self, cloud: Cloud, look: Look) -> Mapping[str, int | None]:
+        return {} if look.preview.others else cloud.finished(look.preview.job.id)
 
     def _refuse(self, state: State, reason: str, sight: Sight) -> None:
         def refuse(latest: State, now: datetime) -> Decided:
@@ -154,20 +186,30 @@ class Intake:
 
         if isinstance(self._ledger.decide(state.id, refuse), State):
             self._reporter.tell(state, f"Refused: {reason}. Nothing was changed.")
+            self._reopen(state)
 
     def end_wait(self, state: State) -> None:
         """End a wait whose time is over; who has no card yet is told."""
         ended = self._ledger.decide(state.id, decisions.expire)
         if isinstance(ended, State) and not ended.has_card:
             self._reporter.tell(ended, f"It came to nothing: {ended.why}. Nothing was changed; type it again.")
+            self._reopen(ended)
 
     def _end(self, state: State, reason: str) -> None:
         """End an order that never got a card, and tell its asker why."""
         ended = self._ledger.decide(state.id, lambda latest, now: decisions.void(latest, now, reason=reason[:300]))
         if isinstance(ended, State):
             self._reporter.tell(state, reason)
+            self._reopen(ended)
 
-    def look(self, actor: str, order: CancelJob, account: Account, *, channel: str | None) -> str:
+    def _reopen(self, ended: State) -> None:
+        """Let what was left be asked for again, where the order for it got no card."""
+        if ended.retry_of is not None and not ended.has_card:
+            self._ledger.decide(
+                ended.retry_of, lambda latest, now: decisions.came_to_nothing(latest, now, new=ended.id)
+            )
+
+    def look(self, actor: str, order: Cancel, account: Account, *, channel: str | None) -> str:
         """Answer `preview`, or a job without statuses, by reading the cloud; stores nothing but a refusal."""
         sight = self._rooms.directory.look(actor, channel, account, within=UNHURRIED)
         refusal = fault(sight, account, Role.REQUEST)
@@ -175,16 +217,48 @@ class Intake:
             self._remember(actor, refusal, "order", None, sight)
             return f"Refused: {refusal}. Nothing was changed."
         cloud = self._rooms.clouds[account.name]
-        preview = cloud.preview(order.job)
-        if not order.statuses:
-            return choices(order, preview)
-        if preview.reading.size(frozenset(order.statuses)) == 0:
-            return nothing_to_hit(order, preview, cloud.finished(order.job))
-        plan = freeze(order, preview, account)
-        estimate = cloud.estimate(plan, CALLS)
-        shown = preview_lines(order, preview, at_most=plan.at_most, digest=plan.digest, estimate=estimate)
-        verdict = judge(account.approval, statuses=plan.statuses, at_most=plan.at_most)
+        look = cloud.look(order, order.names if isinstance(order, CancelDevices) else ())
+        preview, plan = look.preview, freeze(order, look.preview, account, look.names)
+        if isinstance(order, CancelJob) and not order.statuses:
+            return choices(order, preview, account.cloud)
+        if idle(order, preview, plan):
+            return nothing_to_hit(order, preview, self._finished(cloud, look))
+        shown = preview_lines(order, preview, plan, estimate=cloud.estimate(plan))
+        verdict = judge(account.approval, stakes=plan.stakes(preview.reading), at_most=plan.at_most)
         return shown if isinstance(verdict, Allowed) else f"{shown}\n{decisions.verdict_reason(verdict)}"
+
+    def jobs(self, actor: str, account: Account, *, channel: str | None) -> tuple[Sequence[Preview], int] | Refusal:
+        """Read the running batches for somebody, newest first; and how many more there are, not counted."""
+        sight = self._rooms.directory.look(actor, channel, account, within=UNHURRIED)
+        refusal = fault(sight, account, Role.STOP)
+        if refusal is not None:
+            self._remember(actor, refusal, "jobs", None, sight)
+            return Refusal(f"Refused: {refusal}. Nothing was changed.")
+        return self._rooms.clouds[account.name].jobs()
+
+    def retry(
+        self, old: int, actor: str, channel: str | None, *, via: str, in_time: Callable[[], bool]
+    ) -> Ordered | Refusal:
+        """Order what a cancellation left over again, in the presser's name; a second time it is the same order."""
+        state = self._ledger.state(old)
+        account = self._rooms.accounts.get(state.account) if state else None
+        if state is None or account is None or not state.has_card:
+            return Refusal(f"There is no #{old} that could be ordered again. Nothing was changed.")
+        try:
+            sight = self._rooms.directory.look(actor, channel, account, within=PRESS)
+        except DirectoryError as error:
+            return Refusal(f"{error} Nothing was done, press again.")
+        refusal = fault(sight, account, Role.REQUEST)
+        if refusal is not None:
+            self._remember(actor, refusal, "retry", old, sight)
+            return Refusal(f"Refused: {refusal}. Nothing was changed.")
+        if state.phase not in REPEATABLE:
+            return decisions.gone(state)
+        order = left_over(state, self._ledger.names)
+        # Where it is asked for, which is where standing was looked up; a terminal's order has no channel of its own.
+        event = decisions.requested(actor, order, account, channel=channel, via=via, retry_of=old)
+        names = order.names if isinstance(order, CancelDevices) else ()
+        return self._ledger.again(old, event, names=names, late=lambda: None if in_time() else Refusal(TOO_LATE))
 
     def press(
         self, button: str, cancellation: int, actor: str, channel: str | None, *, in_time: Callable[[], bool]
@@ -230,11 +304,12 @@ class Intake:
                 state, now, actor=actor, approval=account.approval, ran_alone=alone, evidence=sight.evidence
             )
 
-        if button == "confirm":
-            return confirm
-        if button == "withdraw":
-            return lambda state, now: decisions.withdraw(state, now, actor=actor)
-        return lambda state, now: decisions.stop(state, now, actor=actor)
+        verbs: Mapping[str, Decision] = {
+            "confirm": confirm,
+            "withdraw": lambda state, now: decisions.withdraw(state, now, actor=actor),
+            "stop": lambda state, now: running.stop(state, now, actor=actor),
+        }
+        return verbs[button]
 
     def _remember(self, actor: str, reason: str, what: str, cancellation: int | None, sight: Sight) -> None:
         """Record that a person was refused, with what was seen of them; not without end."""

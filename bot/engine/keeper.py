@@ -23,7 +23,7 @@ AGAIN: Final = timedelta(seconds=4)
 """How long something that could not be brought on rests before the next try."""
 CHECKERS: Final = 8
 """Orders of one account that are looked at at the same time."""
-RUNNERS: Final = 32
+RUNNERS: Final = 64
 """Runs of one account at the same time."""
 ANSWERERS: Final = 8
 
@@ -123,6 +123,12 @@ class Keeper:
     def check(self, account: str, cancellation: int) -> None:
         """Check a new order soon."""
         self._take(cancellation, self._pool("check", account, CHECKERS), self._intake.check)
+
+    def check_soon(self, cancellation: int) -> None:
+        """Check a new order soon, on whichever account it is."""
+        state = self._rooms.ledger.state(cancellation)
+        if state is not None:
+            self.check(state.account, cancellation)
 
     def _pool(self, work: str, account: str, threads: int) -> ThreadPoolExecutor:
         with self._lock:

@@ -1,20 +1,23 @@
 """The ledger: `decide` is the one write, and state rows are the fold of the events they stand beside."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Self
 
-from bot.domain.cancellation import OPEN, STATE, State, apply
-from bot.domain.decisions import Decision, Refusal
-from bot.domain.errors import LedgerError, TamperedError
+from bot.domain.cancellation import FORM, STATE, State
+from bot.domain.decisions import Decision, Refusal, retried
+from bot.domain.errors import TamperedError
 from bot.domain.events import Event, NewEvent, canonical, stamp, whole
-from bot.ledger.chain import GENESIS, Verified, digest, event_of, moment, verify
+from bot.domain.fold import apply
+from bot.domain.order import listed
+from bot.ledger.chain import GENESIS, Verified, digest, event_of, moment
 from bot.ledger.leases import Lease, LeaseLostError, Leases
 from bot.ledger.outbox import Outbox
+from bot.ledger.proof import Proof, columns
 from bot.ledger.slots import Slots
 from bot.ledger.store import Store
 
@@ -45,11 +48,24 @@ class Ledger:
         self.leases = Leases(store, now=now)
         self.slots = Slots(store, now=now)
         self.outbox = Outbox(store)
+        self._proof = Proof(store)
 
     @classmethod
     def open(cls, path: Path, *, now: Callable[[], datetime], readonly: bool = False) -> Self:
         """Open or create the ledger at `path`."""
-        return cls(Store(path, readonly=readonly), now=now)
+        ledger = cls(Store(path, readonly=readonly), now=now)
+        if not readonly:
+            ledger.modernise()
+        return ledger
+
+    def modernise(self) -> None:
+        """Fold every state row anew where an older version of the bot wrote them: its states had another form."""
+        with self._store.writing():
+            if self._store.one("select 1 from forms where form = :form", {"form": FORM}):
+                return
+            for row in self._store.run("select distinct cancellation as id from events where seq = 1 order by 1"):
+                self._keep(self.rebuilt(row["id"]))
+            self._store.run("insert into forms (form) values (:form)", {"form": FORM})
 
     def close(self) -> None:
         """Close the database."""
@@ -61,45 +77,99 @@ class Ledger:
 
     # --- writing -----------------------------------------------------------------------------------------------
 
-    def order(self, event: NewEvent, *, delivery: str | None = None) -> Ordered:
-        """Open a cancellation with its `requested` event; the same `delivery` again opens nothing new."""
-        key = sha256(delivery.encode()).hexdigest() if delivery else None
-        with self._store.writing():
-            if seen := self._store.one("select cancellation from deliveries where key = :key", {"key": key}):
-                return Ordered(seen["cancellation"], repeated=True)
-            row = self._store.one("select coalesce(max(cancellation), 0) + 1 as id from events")
-            identity: int = row["id"] if row else 1
-            stored = self._append(event, identity, 1)
-            if key:
-                self._store.run("delete from deliveries where at < :old", {"old": stamp(stored.at - DELIVERED_AGAIN)})
-                self._store.run(
-                    "insert into deliveries (key, cancellation, at) values (:key, :cancellation, :at)",
-                    {"key": key, "cancellation": identity, "at": stamp(stored.at)},
-                )
-            self._keep(apply(None, stored))
-        self._tell()
-        return Ordered(identity, repeated=False)
+    def order(self, event: NewEvent, *, delivery: str | None = None, names: tuple[str, ...] = ()) -> Ordered:
+        """Open a cancellation with its `requested` event, and keep the names it lists.
 
-    def decide(self, cancellation: int, decision: Decision, *, lease: Lease | None = None) -> State | Refusal:
-        """Make `decision` on the latest state and record what it decided, in one transaction.
-
-        Returns the state after it, or the refusal that the latest state implies. Raises LeaseLostError when `lease` is
-        given and not held any more; nothing is recorded then.
+        The same `delivery` again opens nothing new.
         """
         with self._store.writing():
-            state = self.state(cancellation)
-            if state is None:
-                return Refusal(f"There is no cancellation #{cancellation}.")
+            ordered = self._order(event, delivery, names)
+        self._tell()
+        return ordered
+
+    def again(
+        self,
+        old: int,
+        event: NewEvent,
+        *,
+        names: tuple[str, ...] = (),
+        late: Callable[[], Refusal | None] = lambda: None,
+    ) -> Ordered | Refusal:
+        """Open a cancellation over what `old` left over, and link both; a second time it is that same one.
+
+        `late` is asked when the write is this one's turn: what has been given up on meanwhile must not happen.
+        """
+        with self._store.writing():
+            if refusal := late():
+                return refusal
+            state = self.state(old)
+            if state is not None and state.retried_as is not None:
+                return Ordered(state.retried_as, repeated=True)
+            new = self._next()
+            linked = self._decide(old, lambda latest, now: retried(latest, now, actor=event.actor, new=new))
+            if isinstance(linked, Refusal):
+                return linked
+            ordered = self._order(event, None, names)
+        self._tell()
+        return ordered
+
+    def _order(self, event: NewEvent, delivery: str | None, names: tuple[str, ...]) -> Ordered:
+        key = sha256(delivery.encode()).hexdigest() if delivery else None
+        if seen := self._store.one("select cancellation from deliveries where key = :key", {"key": key}):
+            return Ordered(seen["cancellation"], repeated=True)
+        identity = self._next()
+        if names:
+            self.keep_list(names)
+        stored = self._append(event, identity, 1)
+        if key:
+            self._store.run("delete from deliveries where at < :old", {"old": stamp(stored.at - DELIVERED_AGAIN)})
+            self._store.run(
+                "insert into deliveries (key, cancellation, at) values (:key, :cancellation, :at)",
+                {"key": key, "cancellation": identity, "at": stamp(stored.at)},
+            )
+        self._keep(apply(None, stored))
+        return Ordered(identity, repeated=False)
+
+    def _next(self) -> int:
+        row = self._store.one("select coalesce(max(cancellation), 0) + 1 as id from events")
+        return int(row["id"]) if row else 1
+
+    def decide(
+        self,
+        cancellation: int,
+        decision: Decision,
+        *,
+        lease: Lease | None = None,
+        lists: Iterable[tuple[str, ...]] = (),
+    ) -> State | Refusal:
+        """Make `decision` on the latest state and record what it decided, in one transaction.
+
+        `lists` are the lists of names that its events speak of. Returns the state after it, or the refusal that the
+        latest state implies. Raises LeaseLostError when `lease` is given and not held any more; nothing is recorded
+        then.
+        """
+        with self._store.writing():
             if lease is not None and not self.leases.holds(lease):
                 raise LeaseLostError(lease.name)
-            now = self._time()
-            decided = decision(state, now)
-            if isinstance(decided, Refusal):
-                return decided
-            for event in decided:
-                state = apply(state, self._append(event, state.id, state.seq + 1, at=now))
-            self._keep(state)
-        self._tell()
+            decided = self._decide(cancellation, decision)
+            if not isinstance(decided, Refusal):
+                for names in lists:
+                    self.keep_list(names)
+        if not isinstance(decided, Refusal):
+            self._tell()
+        return decided
+
+    def _decide(self, cancellation: int, decision: Decision) -> State | Refusal:
+        state = self.state(cancellation)
+        if state is None:
+            return Refusal(f"There is no cancellation #{cancellation}.")
+        now = self._time()
+        decided = decision(state, now)
+        if isinstance(decided, Refusal):
+            return decided
+        for event in decided:
+            state = apply(state, self._append(event, state.id, state.seq + 1, at=now))
+        self._keep(state)
         return state
 
     def append(self, event: NewEvent) -> Event:
@@ -118,13 +188,22 @@ class Ledger:
 
     def keep_list(self, names: tuple[str, ...]) -> str:
         """Store a list of names once, and return its SHA-256 (of the names, one a line)."""
-        text = whole("\n".join(names))
-        key = sha256(text.encode()).hexdigest()
+        key = listed(names).sha256
         self._store.run(
             "insert into lists (sha256, names) values (:key, :names) on conflict (sha256) do nothing",
-            {"key": key, "names": text},
+            {"key": key, "names": whole("\n".join(names))},
         )
         return key
+
+    def names(self, sha256: str | None) -> tuple[str, ...]:
+        """Return a list of names by its SHA-256; raises TamperedError when it is not there."""
+        if sha256 is None:
+            return ()
+        row = self._store.one("select names from lists where sha256 = :key", {"key": sha256})
+        if row is None:
+            # Not a database that is ill: one cancellation cannot go on, and the others can.
+            raise TamperedError(f"The list of names {sha256[:12]} is not in the ledger.", event=None)
+        return tuple(str(row["names"]).split("\n"))
 
     def _append(
         self, event: NewEvent, cancellation: int | None, seq: int | None, *, at: datetime | None = None
@@ -163,7 +242,7 @@ class Ledger:
             " on conflict (id) do update set event = excluded.event, open = excluded.open, phase = excluded.phase,"
             " carded = excluded.carded, due = excluded.due, alone = excluded.alone,"
             " alone_at = excluded.alone_at, state = excluded.state",
-            {**_columns(state), "state": STATE.dump_json(state).decode()},
+            {**columns(state), "state": STATE.dump_json(state).decode()},
         )
 
     def _tell(self) -> None:
@@ -245,88 +324,15 @@ class Ledger:
 
         Raises TamperedError at the first thing that does not hold.
         """
-        found = verify(self._rows())
-        self._verify_states()
-        self._verify_lists()
-        return found
+        return self._proof.verify()
 
     def honest(self, cancellation: int) -> bool:
         """Tell whether a cancellation's state row is what its events say, column by column."""
-        # One transaction: a bot that runs may move both between two reads.
-        with self._store.reading():
-            row = self._store.one("select * from cancellations where id = :id", {"id": cancellation})
-            folded = self.rebuilt(cancellation)
-        try:
-            return row is not None and STATE.validate_json(row.pop("state")) == folded and row == _columns(folded)
-        except ValueError:  # the state is not even one
-            return False
-
-    def _verify_states(self) -> None:
-        after, opened = 0, 0
-        while rows := self._store.run(
-            "select cancellation as id from events where cancellation > :after and seq = 1"
-            " order by cancellation limit :most",
-            {"after": after, "most": PAGE},
-        ):
-            for row in rows:
-                if not self.honest(row["id"]):
-                    raise TamperedError(f"the state row of #{row['id']} is not what its events say", event=None)
-            after, opened = rows[-1]["id"], opened + len(rows)
-        kept = self._store.one("select count(*) as n from cancellations where id <= :last", {"last": after})
-        if kept is None or kept["n"] != opened:
-            raise TamperedError("there are state rows of cancellations that no event opened", event=None)
-
-    def _verify_lists(self) -> None:
-        for row in self._store.run("select sha256 from lists order by sha256"):
-            kept = self._store.one("select names from lists where sha256 = :key", {"key": row["sha256"]})
-            if kept is None or sha256(str(kept["names"]).encode()).hexdigest() != row["sha256"]:
-                raise TamperedError(f"the list {row['sha256']} does not have that SHA-256", event=None)
+        return self._proof.honest(cancellation)
 
     def rebuilt(self, cancellation: int) -> State:
         """Fold a cancellation's events anew: what its state row must equal."""
-        state: State | None = None
-        for event in self.story(cancellation):
-            state = apply(state, event)
-        if state is None:
-            raise LedgerError(f"There is no cancellation #{cancellation}.")
-        return state
-
-    def _rows(self) -> Iterator[dict[str, Any]]:
-        after = 0
-        while rows := self._store.run(
-            "select * from events where id > :after order by id limit :most", {"after": after, "most": PAGE}
-        ):
-            yield from rows
-            after = rows[-1]["id"]
+        return self._proof.rebuilt(cancellation)
 
     def _states(self, sql: str, parameters: dict[str, Any]) -> list[State]:
         return [STATE.validate_json(row["state"]) for row in self._store.run(sql, parameters)]
-
-
-def _columns(state: State) -> dict[str, Any]:
-    """Return what a state row says beside the state itself, for the queries."""
-    alone, alone_at = _alone(state)
-    return {
-        "id": state.id,
-        "event": state.event,
-        "open": int(state.phase in OPEN),
-        "phase": state.phase.value,
-        "requester": state.requester,
-        "account": state.account,
-        "quota": state.quota,
-        "channel": state.channel,
-        "carded": int(state.has_card and state.channel is not None),
-        "due": stamp(state.due) if state.due else None,
-        "alone": alone,
-        "alone_at": stamp(alone_at) if alone_at else None,
-    }
-
-
-def _alone(state: State) -> tuple[int, datetime | None]:
-    """Return what this cancellation adds to its requester's window; what ended with nothing sent is given back."""
-    if state.confirmed_at is None or state.plan is None:
-        return 0, None
-    nothing_sent = state.run is None or not (state.run.done or state.run.attempts)
-    if state.ended is not None and nothing_sent:
-        return 0, None
-    return state.plan.at_most or 0, state.confirmed_at

@@ -77,6 +77,12 @@ MIGRATIONS: Final[tuple[tuple[str, str], ...]] = (
         create table cursors (sink text primary key, event integer not null);
         """,
     ),
+    (
+        "0006_forms",
+        """
+        create table forms (form integer primary key);
+        """,
+    ),
 )
 
 

@@ -1,151 +1,51 @@
-"""The fold: whatever is decided, the state is what the events say, and the promises hold."""
+"""Single events, and what the card and the keeper ask of a state."""
 
-from collections import Counter, defaultdict
 from dataclasses import replace
 from datetime import timedelta
-from random import Random
-from typing import Any
+from hashlib import sha256
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from bot.domain import decisions
-from bot.domain.cancellation import BEFORE_START, LATER, OPEN, RAN, STATE, WAITING, Phase, State, apply, order_body
+from bot.domain.cancellation import BEFORE_START, LATER, OPEN, WAITING, Phase, order_body
 from bot.domain.decisions import Refusal
 from bot.domain.events import Event, Kind, NewEvent
-from bot.domain.order import Cancel, CancelDevices, CancelJob, CancelStrategy
+from bot.domain.fold import apply
+from bot.domain.order import Cancel, CancelDevices, CancelJob, CancelStrategy, Listed, listed
+from bot.domain.plan import Call, Step
 from bot.domain.status import Status
 from tests.builders import (
     ACCOUNT,
     ANN,
     APPROVED,
-    BEGINNINGS,
     BOB,
-    CALLS,
     COUNTS,
+    DEVICES,
     DONE,
     FAILED,
+    IN_A_FILE,
     NOW,
-    PAUSES,
+    RAN,
     RUNNING,
     TAKEN,
     THROTTLED,
     UNKNOWN,
-    Clock,
     Life,
-    any_step,
     by_bot,
     folded,
+    keep_names,
     life_in,
+    named,
     record,
     refuse_order,
     requested,
     send,
+    show_names,
     show_preview,
     start,
     verify,
     void,
 )
-
-seeds = st.integers(min_value=0, max_value=2**32)
-lengths = st.integers(min_value=5, max_value=60)
-
-
-def lived(seed: int, length: int) -> Life:
-    """Lead a life through decisions that dice choose; nothing may raise."""
-    dice = Random(seed)  # noqa: S311 - dice for a test
-    life = Life(clock=Clock()).after(*dice.choice(BEGINNINGS))
-    for _ in range(length):
-        life.clock.turn(dice.choice(PAUSES))
-        for decision in any_step(dice):
-            life.decide(decision)
-    return life
-
-
-@given(seeds, lengths)
-@settings(deadline=None, max_examples=250, derandomize=True)
-def test_the_state_is_the_fold(seed: int, length: int) -> None:
-    """A state stored as JSON after every event equals the fold of all events, whatever was decided."""
-    life = lived(seed, length)
-    kept: State | None = None
-    for event in life.events:
-        kept = STATE.validate_json(STATE.dump_json(apply(kept, event)))
-
-    assert life.state == kept == folded(life.events)
-
-
-@given(seeds, lengths)
-@settings(deadline=None, max_examples=250, derandomize=True)
-def test_nothing_runs_unconfirmed(seed: int, length: int) -> None:
-    """No call is sent unless the requester confirmed exactly this plan and the run was started after that."""
-    events = lived(seed, length).events
-    kinds = [event.kind for event in events]
-    before = kinds[: kinds.index(Kind.CALL_SENT)] if Kind.CALL_SENT in kinds else kinds
-
-    if Kind.CALL_SENT in kinds or Kind.STARTED in kinds:
-        confirmed = events[kinds.index(Kind.CONFIRMED)]
-        previewed = events[kinds.index(Kind.PREVIEWED)]
-        assert (ANN, previewed.body["digest"]) == (confirmed.actor, confirmed.body["plan"])
-        assert before.index(Kind.CONFIRMED) < before.index(Kind.STARTED)
-    assert max(Counter(kinds)[kind] for kind in (Kind.PREVIEWED, Kind.CONFIRMED, Kind.STARTED, Kind.FINISHED)) <= 1
-
-
-def call_faults(events: list[Event]) -> list[str]:
-    """Follow each call through the events, without the fold, and return what must not have happened."""
-    out: dict[int, int] = {}
-    done: set[int] = set()
-    sendings: dict[int, list[Event]] = defaultdict(list)
-    faults: list[str] = []
-    over = False
-    for event in events:
-        body: Any = event.body
-        if event.kind == Kind.CALL_SENT:
-            call = body["call"]
-            sendings[call].append(event)
-            wrong = {
-                "unplanned": not 1 <= call <= CALLS,
-                "done": call in done,
-                "out": call in out,
-                "numbered wrongly": body["attempt"] != len(sendings[call]),
-                "too late": event.at - sendings[call][0].at >= timedelta(minutes=5),
-                "over": over,
-            }
-            faults += [f"call {call} was sent: {name}" for name, at_fault in wrong.items() if at_fault]
-            out[call] = body["attempt"]
-        elif event.kind == Kind.CALL_FINISHED:
-            if body["call"] in done:
-                faults.append(f"call {body['call']} was done already")
-            if out.pop(body["call"], None) is None and body.get("by") != "read":
-                faults.append(f"call {body['call']} was not out")
-            done |= {body["call"]} if body["outcome"] == "done" else set()
-        elif event.kind in {Kind.STOPPED, Kind.FINISHED}:
-            over = True
-    return faults + [f"call {call} was sent too often" for call, sent in sendings.items() if len(sent) > 5]
-
-
-@given(seeds, lengths)
-@settings(deadline=None, max_examples=400, derandomize=True)
-def test_a_call_is_never_sent_twice_at_once(seed: int, length: int) -> None:
-    """No call that is done, out, unplanned, stopped, late or tried five times is sent; figures count it once."""
-    life = lived(seed, length)
-    done = {event.body["call"] for event in life.events if event.body.get("outcome") == "done"}
-
-    assert [] == call_faults(life.events)
-    assert 52 * len(done) == (life.state.run.accepted if life.state.run else 0)
-
-
-@given(seeds, lengths)
-@settings(deadline=None, max_examples=150, derandomize=True)
-def test_an_end_is_an_end(seed: int, length: int) -> None:
-    """Once ended, a cancellation keeps its phase, and `ended` is set exactly when it is not open."""
-    life = lived(seed, length)
-    states = [folded(life.events[: index + 1]) for index in range(len(life.events))]
-    after = [state.phase for state in states if state.phase not in OPEN]
-
-    assert len(set(after)) <= 1
-    assert [state.phase not in OPEN for state in states] == [state.ended is not None for state in states]
-
 
 # --- single events -------------------------------------------------------------------------------------------------
 
@@ -189,8 +89,9 @@ def test_a_call_without_a_start_is_an_error() -> None:
 
 ORDERS: list[Cancel] = [
     CancelJob(job="J1", statuses=(Status.QUEUED,), account="prod", reason="bad “build”"),
-    CancelDevices(names=("a", "b"), product="P", firmware="F"),
-    CancelStrategy(job="J1"),
+    CancelDevices(listed=listed(("a", "b")), product="P", firmware="F"),
+    CancelDevices(file="F0", job="J1"),
+    CancelStrategy(job="J1", statuses=(Status.QUEUED,)),
 ]
 
 
@@ -207,6 +108,43 @@ def test_an_order_comes_back(order: Cancel) -> None:
         state.via,
         state.retry_of,
     )
+
+
+def test_names_are_not_in_events() -> None:
+    """Of an order's names its event carries no more than what stands for them, and that is what comes back."""
+    event = requested(order=CancelDevices(names=("a", "b"), job="J1"))
+    sha = sha256(b"a\nb").hexdigest()
+
+    assert ([], {"sha256": sha, "count": 2}) == (event.body["order"]["names"], event.body["order"]["listed"])
+    assert CancelDevices(listed=Listed(sha, 2), job="J1") == Life(opening=event).state.order
+
+
+def test_a_file_becomes_its_names() -> None:
+    """Once a file has been read, the order names what was in it, and the file is not asked for again."""
+    life = Life(opening=requested(order=IN_A_FILE)).after(keep_names(("a", "b")))
+
+    assert CancelDevices(listed=listed(("a", "b")), job="J1") == life.state.order
+    assert {"v": 1, "names": {"sha256": listed(("a", "b")).sha256, "count": 2}} == life.events[-1].body
+
+
+def test_only_devices_are_listed() -> None:
+    """A chain in which names were read for an order that names none cannot be folded."""
+    with pytest.raises(TypeError, match="cancellation 1 names no devices"):
+        Life().put(by_bot(Kind.LISTED, names={"sha256": "", "count": 1}))
+
+
+def test_a_plan_of_version_1_is_read() -> None:
+    """What the first version planned and ran is folded as the one call by job that it was, under its own digest."""
+    life = Life().after(*TAKEN)
+    shown = dict(life.events[1].body)
+    old = {name: value for name, value in shown["plan"].items() if name not in {"v", "verb", "per_call", "steps"}}
+    body = {**shown, "plan": {**old, "v": 1, "operation": "CancelOTATaskByJob", "names": None}, "digest": "d1"}
+    state = folded([life.events[0], replace(life.events[1], body=body), *life.events[2:]])
+
+    assert state.plan is not None
+    assert ((Step(action="CancelOTATaskByJob", job="J1"),), 1, "d1") == (state.plan.steps, state.plan.v, state.digest)
+    assert (Call(number=1, step=state.plan.steps[0]), "job") == (state.plan.call(1), state.plan.verb)
+    assert replace(life.state, plan=state.plan, digest="d1") == state
 
 
 # --- what the card and the keeper ask ------------------------------------------------------------------------------
@@ -235,11 +173,11 @@ def test_the_size_is_what_the_preview_saw() -> None:
     assert (None, 52) == (Life().state.size, life_in(Phase.WAITING_CONFIRMATION).state.size)
 
 
-def test_an_order_without_statuses_has_no_size() -> None:
-    """An order by device names has no count of statuses."""
-    life = life_in(Phase.WAITING_CONFIRMATION)
+def test_the_size_of_named_devices() -> None:
+    """Of named devices the size is how many of them can be cancelled, whatever else is in the job."""
+    life = Life(opening=requested(order=DEVICES)).after(show_names(named(300, flashing=20, canceled=130)))
 
-    assert None is replace(life.state, order=CancelDevices(names=("a",), job="J1")).size
+    assert 320 == life.state.size
 
 
 def test_the_cloud_is_looked_at_three_times_more() -> None:
@@ -300,7 +238,7 @@ def test_what_is_out() -> None:
 
     assert [(1, 2), (2,), (), ()] == [run.out for run in runs if run]
     assert [False, False, False, True] == [run.complete for run in runs if run]
-    assert [False, False, True, True] == [run.is_done(2) for run in runs if run]
+    assert [False, False, True, True] == [run.is_settled(2) for run in runs if run]
 
 
 def test_what_was_accepted_adds_up() -> None:

@@ -13,7 +13,8 @@ from pydantic import TypeAdapter
 
 from bot.domain.account import Account, Cloud
 from bot.domain.order import CancelJob
-from bot.domain.plan import Counts, Plan, Reading, freeze
+from bot.domain.plan import Plan, Step, freeze
+from bot.domain.reading import Counts, Reading
 from bot.domain.secret import Secret
 from bot.domain.status import FLOW, Status, flows_into
 from tests.builders import ACCOUNT, COUNTS, DRAINED, NOW, ORDER, account, plan, preview, reading
@@ -21,10 +22,11 @@ from tests.builders import ACCOUNT, COUNTS, DRAINED, NOW, ORDER, account, plan, 
 S, U, Q, N, P = Status
 GOLDEN_JSON = (
     '{"at_most":59,"cloud":"aliyun","endpoint":"https://iot.cn-shanghai.aliyuncs.com","instance":"iot-1","job":"J1",'
-    '"key":"4dabdccb661a6f19","names":null,"operation":"CancelOTATaskByJob","org":null,"region":"cn-shanghai",'
-    '"statuses":["queued","notified"],"v":1}'
+    '"key":"4dabdccb661a6f19","org":null,"per_call":200,"region":"cn-shanghai","statuses":["queued","notified"],'
+    '"steps":[{"action":"CancelOTATaskByJob","calls":1,"count":0,"firmware":null,"job":"J1","names":null,"product":null}],'
+    '"v":2,"verb":"job"}'
 )
-GOLDEN = "1f9035b76d011f06c09cbfe423d10c44e6c2cc179a29417efaaf2a4e37fbe78d"
+GOLDEN = "8b23057edd9ae1618b9a3928ec95a96fc1d0115bad1a59ef61d4cc523eea5ac5"
 PLANNED: Counts = {S: 64, U: 7, Q: 40, N: 12, P: 5}
 counts = st.fixed_dictionaries({status: st.none() | st.integers(min_value=0, max_value=100) for status in Status})
 named = st.sets(st.sampled_from(Status), min_size=1).map(frozenset)
@@ -87,24 +89,25 @@ def test_a_batch_that_drains_stays_within_at_most(seen: dict[Status, Any], statu
 
 
 def test_the_digest_is_what_it_always_was() -> None:
-    """The same intent has the same digest in every version: the SHA-256 of this canonical JSON."""
+    """The same intent has the same digest for ever: the SHA-256 of this canonical JSON."""
     assert sha256(GOLDEN_JSON.encode()).hexdigest() == plan().digest
     assert GOLDEN == plan().digest
 
 
 OTHER: dict[str, Any] = {
-    "v": 2,
+    "v": 3,
     "cloud": "tuya",
     "endpoint": "https://iot.ap-southeast-1.aliyuncs.com",
     "region": None,
     "instance": None,
     "org": "o1",
     "key": "0000000000000000",
-    "operation": "CancelOTAStrategyByJob",
+    "verb": "strategy",
     "job": "j1",
     "statuses": (Q,),
-    "names": "ab" * 32,
     "at_most": None,
+    "per_call": 50,
+    "steps": (Step(action="CancelOTAStrategyByJob", job="J1"),),
 }
 
 
@@ -112,6 +115,26 @@ OTHER: dict[str, Any] = {
 def test_every_field_counts(name: str) -> None:
     """A plan that differs in any one field has another digest."""
     assert plan().digest != replace(plan(), **{name: OTHER[name]}).digest
+
+
+STEP = Step(action="CancelOTATaskByDevice", job="J1", product="P", firmware="F", names="ab" * 32, count=3, calls=1)
+OTHER_STEP: dict[str, Any] = {
+    "action": "cancelTask",
+    "job": "J2",
+    "product": "P2",
+    "firmware": None,
+    "names": "cd" * 32,
+    "count": 4,
+    "calls": 2,
+}
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Step)])
+def test_every_field_of_a_step_counts(name: str) -> None:
+    """So it is with each operation, job, product, firmware and list of names in it."""
+    plans = [replace(plan(), steps=(step,)) for step in (STEP, replace(STEP, **{name: OTHER_STEP[name]}))]
+
+    assert plans[0].digest != plans[1].digest
 
 
 def test_the_order_of_statuses_counts() -> None:

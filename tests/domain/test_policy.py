@@ -198,7 +198,7 @@ def test_the_verdict(
     approval: Approval, statuses: tuple[Status, ...], at_most: int | None, ran_alone: int, expected: object
 ) -> None:
     """More devices than `above`, an unknown number, or a status on `always` needs others; nothing named is denied."""
-    assert expected == judge(approval, statuses=statuses, at_most=at_most, ran_alone=ran_alone)
+    assert expected == judge(approval, stakes=statuses, at_most=at_most, ran_alone=ran_alone)
 
 
 @given(
@@ -210,7 +210,7 @@ def test_the_verdict(
 @settings(deadline=None, max_examples=300, derandomize=True)
 def test_alone_is_the_exception(statuses: tuple[Status, ...], at_most: int | None, ran_alone: int, above: int) -> None:
     """One person goes on alone only if nothing always needs another and all they ran stays within the limit."""
-    verdict = judge(Approval(above=above), statuses=statuses, at_most=at_most, ran_alone=ran_alone)
+    verdict = judge(Approval(above=above), stakes=statuses, at_most=at_most, ran_alone=ran_alone)
     within = at_most is not None and at_most + ran_alone <= above and P not in statuses
 
     assert within == isinstance(verdict, Allowed)

@@ -1,24 +1,32 @@
 """The sentences that Slack and the terminal share."""
 
+from dataclasses import replace
+
 import pytest
 
+from bot.domain.account import Cloud
 from bot.domain.command import parse
-from bot.domain.order import CancelJob
-from bot.domain.plan import Counts, Job, Preview
+from bot.domain.order import Cancel, CancelDevices, CancelJob, CancelStrategy
+from bot.domain.plan import Job, Preview
+from bot.domain.reading import Counts, Named
 from bot.domain.status import Status
 from bot.domain.wording import (
     COMMAND,
     choices,
     counts_line,
+    idle,
     job_line,
+    named_line,
     nothing_to_hit,
     now_at_most,
     number,
     preview_lines,
     seconds,
+    target,
     tasks,
+    warnings,
 )
-from tests.builders import COUNTS, DRAINED, ORDER, plan, preview, reading
+from tests.builders import COUNTS, DEVICES, DRAINED, NAMES, ORDER, named, plan, plan_by_name, preview, reading
 
 S, U, Q, N, P = Status
 
@@ -111,13 +119,13 @@ def test_the_sensible_choices(counts: Counts, offered: list[str | None]) -> None
     every = "unconfirmed,queued,notified,in-progress   (64 tasks)"
     expected = [f"{COMMAND} job J1 {line or every}" for line in offered]
 
-    assert expected == choices(CancelJob(job="J1"), preview(counts)).splitlines()[3:]
+    assert expected == choices(CancelJob(job="J1"), preview(counts), Cloud.ALIYUN).splitlines()[3:]
 
 
 def test_each_choice_can_be_typed() -> None:
     """Every command that is offered is one that the bot understands, with the account and the reason it was given."""
     asked = CancelJob(job="J1", account="prod", reason="bad build")
-    lines = choices(asked, preview()).splitlines()[3:]
+    lines = choices(asked, preview(), Cloud.ALIYUN).splitlines()[3:]
     orders = [parse(line.removeprefix(COMMAND).partition("   (")[0]) for line in lines]
 
     assert [(Q, N), (U, Q, N), (U, Q, N, P)] == [
@@ -127,16 +135,151 @@ def test_each_choice_can_be_typed() -> None:
 
 def test_no_choice_where_there_is_nothing() -> None:
     """A job without unfinished tasks is said to have none."""
-    assert "Nothing to cancel: J1" == choices(CancelJob(job="J1"), preview(DRAINED))[:21]
+    assert "Nothing to cancel: J1" == choices(CancelJob(job="J1"), preview(DRAINED), Cloud.ALIYUN)[:21]
 
 
 def test_a_preview_ends_with_the_line_that_orders_it() -> None:
     """The answer to `preview` shows counts, estimate and digest, and the command to type."""
-    lines = preview_lines(ORDER, preview(), at_most=59, digest=plan().digest, estimate=61).splitlines()
+    lines = preview_lines(ORDER, preview(), plan(), estimate=61).splitlines()
 
     assert [
         "Preview, nothing was changed. J1 · “Spring” · to 2.1 · the batch is under way",
         f"Would cancel: queued, notified (52 now, at most 59). All: {counts_line(preview())}.",
+        "Hits whatever is in these statuses when it starts; the devices are not listed beforehand.",
         f"About 1 min 1 s at the account's rate. Plan {plan().digest[:12]}.",
         "To order it: /ota-cancel job J1 queued,notified",
     ] == lines
+
+
+@pytest.mark.parametrize(
+    ("cloud", "offered"),
+    [
+        (Cloud.TUYA, ["queued,notified   (52 tasks)", "unconfirmed,queued,notified   (59 tasks)"]),
+        (Cloud.ENOS, ["queued,notified   (52 tasks)"]),
+    ],
+)
+def test_only_what_the_cloud_offers_is_offered(cloud: Cloud, offered: list[str]) -> None:
+    """No choice names a status that the account's cloud cannot cancel."""
+    shown = choices(CancelJob(job="J1"), preview(), cloud).splitlines()[3:]
+
+    assert [f"{COMMAND} job J1 {line}" for line in offered] == shown
+
+
+@pytest.mark.parametrize(
+    ("order", "words"),
+    [
+        (CancelDevices(names=("a",), job="J1"), "one device of job J1"),
+        (DEVICES, "450 devices of job J1"),
+        (CancelDevices(names=("a", "b"), product="P", firmware="F"), "2 devices of firmware F"),
+        (CancelDevices(file="F0", job="J1"), "the devices in a file of job J1"),
+        (CancelStrategy(job="J1"), "the strategy of batch J1"),
+        (CancelStrategy(job="J1", statuses=(Q, N)), "the strategy of batch J1 and its queued and notified tasks"),
+        (ORDER, "the queued and notified tasks of job J1"),
+        (CancelJob(job="J1"), "batch J1"),
+    ],
+)
+def test_what_an_order_is_about(order: Cancel, words: str) -> None:
+    """What is about to be hit is said in words, with how many devices are named."""
+    assert words == target(order)
+
+
+def test_what_was_seen_of_named_devices() -> None:
+    """Of named devices it is said what will be hit, and of the others why not; what is nought is left out."""
+    seen = Named(counts={Q: 1200, P: 3, U: 0}, canceled=2, ended=1, absent=4, unlooked=50)
+
+    assert (
+        "queued 1,200, in-progress 3, 2 cancelled, 1 ended otherwise, 4 not found, 50 not looked at one by one"
+        == named_line(seen)
+    )
+    assert "none of them has a task here" == named_line(Named(counts={}))
+
+
+MID_FLIGHT = "A cancel by device also hits what is in progress (mid-flash)."
+STATIC = "This is a static batch: the cloud stops the strategy of dynamic batches alone, and will refuse it."
+
+
+@pytest.mark.parametrize(
+    ("order", "dynamic", "said"),
+    [
+        (CancelStrategy(job="J1"), False, (STATIC,)),
+        (
+            CancelStrategy(job="J1"),
+            True,
+            ("No device joins this batch any more. Tasks that exist already stay: name statuses to cancel them, too.",),
+        ),
+        (CancelStrategy(job="J1", statuses=(Q,)), True, ("No device joins this batch any more.",)),
+        (
+            ORDER,
+            True,
+            (
+                "Hits whatever is in these statuses when it starts; the devices are not listed beforehand.",
+                "This is a dynamic batch: devices keep joining it until its strategy is cancelled, too.",
+            ),
+        ),
+    ],
+)
+def test_what_is_warned_of(order: Cancel, dynamic: bool, said: tuple[str, ...]) -> None:
+    """A static batch has no strategy to stop, a dynamic one keeps growing, and a cancel by job lists no devices."""
+    seen = preview()
+
+    assert said == warnings(order, replace(seen, job=replace(seen.job, dynamic=dynamic)), plan(order=order))
+
+
+@pytest.mark.parametrize(
+    ("flashing", "said"), [(0, MID_FLIGHT), (1, f"{MID_FLIGHT} 1 of them is in progress now."), (2, "2 of them are")]
+)
+def test_mid_flight_is_warned_of(flashing: int, said: str) -> None:
+    """That a cancel by device hits what is being flashed is said, with how many that are now."""
+    shown = replace(preview(), reading=named(400, flashing=flashing))
+    (warning,) = warnings(DEVICES, shown, plan_by_name(shown.reading))
+
+    assert said in warning
+
+
+def test_a_job_that_revives_is_warned_of() -> None:
+    """A job that retries by itself may take up again what was cancelled, and that is said before."""
+    seen = preview()
+
+    said = warnings(ORDER, replace(seen, job=replace(seen.job, revives=True)), plan())
+
+    assert said[-1].startswith("This job retries what failed")
+
+
+@pytest.mark.parametrize(
+    ("order", "counts", "batch", "expected"),
+    [
+        (ORDER, COUNTS, "", False),
+        (ORDER, DRAINED, "", True),
+        (ORDER, {**DRAINED, Q: None}, "", False),
+        (CancelStrategy(job="J1"), COUNTS, "IN_PROGRESS", False),
+        (CancelStrategy(job="J1"), DRAINED, "IN_PROGRESS", False),
+        (CancelStrategy(job="J1"), COUNTS, "CANCELED", True),
+        (CancelStrategy(job="J1", statuses=(Q,)), COUNTS, "CANCELED", False),
+        (CancelStrategy(job="J1", statuses=(Q,)), DRAINED, "COMPLETED", True),
+    ],
+)
+def test_what_would_change_nothing(order: Cancel, counts: Counts, batch: str, expected: bool) -> None:
+    """No task to hit and no strategy to stop is nothing to do; what is unknown is not nothing."""
+    seen = preview(counts)
+    shown = replace(seen, reading=replace(seen.reading, batch=batch))
+
+    assert expected == idle(order, shown, plan(counts, order=order))
+
+
+def test_no_device_to_send_is_nothing_to_do() -> None:
+    """Named devices of which none can be cancelled make no plan to confirm, whatever the job's totals say."""
+    shown = replace(preview(), reading=named(450))
+
+    assert [False, True] == [idle(DEVICES, shown, plan_by_name(names=names)) for names in (NAMES, ())]
+    assert "Nothing to cancel: none of these devices has a task that can be cancelled" in nothing_to_hit(
+        DEVICES, shown, {}
+    )
+
+
+def test_many_names_are_not_written_out() -> None:
+    """The line that orders a preview holds the names up to fifty of them, and says how many there are beyond."""
+    few = replace(DEVICES, names=NAMES[:50])
+    lines = [preview_lines(order, preview(), plan_by_name(), estimate=3).splitlines()[-1] for order in (few, DEVICES)]
+
+    assert f"To order it: /ota-cancel devices {','.join(NAMES[:50])} job J1" == lines[0]
+    assert "To order it: /ota-cancel devices pump-001 job J1   (with all 450 names)" == lines[1]

@@ -13,7 +13,8 @@ from bot.domain.errors import LedgerError
 from bot.domain.order import CancelJob
 from bot.engine.keeper import ABANDONED, AGAIN, Halt, HaltError, Keeper, Renewer
 from bot.ledger.leases import LENGTH
-from tests.engine.stage import ANN, CANCEL, JOB, OPS, QUEUED_AND_NOTIFIED, Stage, figures
+from tests.engine.scene import ANN, OPS, figures
+from tests.engine.stage import CANCEL, JOB, QUEUED_AND_NOTIFIED, Stage
 
 
 @pytest.fixture

@@ -2,10 +2,9 @@
 
 import os
 import re
-import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -363,56 +362,3 @@ def test_a_closed_ledger_is_an_error(path: Path, clock: Clock) -> None:
 
     with pytest.raises(LedgerError, match="closed database"):
         ledger.append(CHECKPOINT)
-
-
-# --- reading while it is written -----------------------------------------------------------------------------------
-
-
-def test_an_audit_reads_while_the_bot_writes(ledger: Ledger, opened: Open) -> None:
-    """A reader is not kept out by a write that is under way, and sees it whole or not at all."""
-    ledger.append(CHECKPOINT)
-    reader = opened(readonly=True)
-    with ledger._store.writing():
-        ledger.append(CHECKPOINT)
-        during = reader.verify().events
-
-    assert (1, 2) == (during, reader.verify().events)
-
-
-def test_an_audit_reads_what_the_bot_left(path: Path, clock: Clock, opened: Open) -> None:
-    """A ledger whose writer has left cleanly is read as well, and stays as it is."""
-    ledger = Ledger.open(path, now=clock)
-    ledger.append(CHECKPOINT)
-    ledger.close()
-    before = path.read_bytes()
-    reader = opened(readonly=True)
-
-    assert 1 == reader.verify().events
-    assert before == path.read_bytes()
-
-
-@pytest.mark.parametrize("name", ["a b.db", "50%.db", "what?.db", "a#b.db", "日本.db"])
-def test_any_name_is_read(tmp_path: Path, clock: Clock, name: str) -> None:
-    """The file may have any name: nothing in it is taken for a part of an address."""
-    path = tmp_path / name
-    writer = Ledger.open(path, now=clock)
-    writer.append(CHECKPOINT)
-    writer.close()
-    reader = Ledger.open(path, now=clock, readonly=True)
-    found = reader.verify().events
-    reader.close()
-
-    assert 1 == found
-
-
-def test_a_reader_does_not_stop_the_bot(ledger: Ledger, path: Path) -> None:
-    """A reader in the middle of its reading does not keep the bot from writing."""
-    ledger.append(CHECKPOINT)
-    stuck(ledger)
-    with closing(sqlite3.connect(path)) as reader:
-        reader.execute("begin")
-        reader.execute("select * from events").fetchall()
-        stored = ledger.append(CHECKPOINT)
-        reader.execute("rollback")
-
-    assert 2 == stored.id

@@ -1,0 +1,230 @@
+"""A cancellation's life as a fold: `apply` advances its state by one event."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from pydantic import TypeAdapter
+
+from bot.domain.call import Attempt, Outcome, with_number
+from bot.domain.cancellation import ORDER, PREVIEW, READING, Phase, Run, Split, State
+from bot.domain.events import Event, Kind
+from bot.domain.order import CancelDevices, Listed
+from bot.domain.plan import Plan, modern
+
+_PLAN: Final = TypeAdapter(Plan)
+_LISTED: Final = TypeAdapter(Listed)
+
+
+def apply(state: State | None, event: Event) -> State:
+    """Advance `state` by `event`; `None` stands for "before `requested`".
+
+    A kind that this version does not know moves the counters and nothing else.
+    """
+    if state is None:
+        return _requested(event)
+    advance = _ADVANCES.get(event.kind)
+    moved = advance(state, event) if advance else state
+    return replace(moved, seq=event.seq or 0, event=event.id)
+
+
+def _requested(event: Event) -> State:
+    body = event.body
+    return State(
+        id=event.cancellation or 0,
+        seq=event.seq or 0,
+        event=event.id,
+        phase=Phase.CHECKING,
+        requester=event.actor,
+        order=ORDER.validate_python(body["order"]),
+        account=body["account"],
+        quota=body["quota"],
+        channel=body["channel"],
+        via=body["via"],
+        at=event.at,
+        retry_of=body.get("retry_of"),
+        deadline=event.at + timedelta(seconds=body["expires"]),
+    )
+
+
+def _listed(state: State, event: Event) -> State:
+    if not isinstance(state.order, CancelDevices):
+        raise TypeError(f"cancellation {state.id} names no devices")
+    order = replace(state.order, listed=_LISTED.validate_python(event.body["names"]), file=None)
+    return replace(state, order=order)
+
+
+def _checking(state: State, event: Event) -> State:
+    return replace(state, listing=event.body["tasks"])
+
+
+def _previewed(state: State, event: Event) -> State:
+    body = event.body
+    return replace(
+        state,
+        phase=Phase.WAITING_CONFIRMATION,
+        preview=PREVIEW.validate_python(body["preview"]),
+        plan=_PLAN.validate_python(modern(body["plan"])),
+        digest=body["digest"],
+        estimate=body["estimate"],
+        policy=body["policy"],
+        deadline=event.at + timedelta(seconds=body["policy"]["expires"]),
+    )
+
+
+def _confirmed(state: State, event: Event) -> State:
+    within = timedelta(seconds=event.body["policy"]["run_within"])
+    return replace(
+        state,
+        phase=Phase.APPROVED,
+        confirmed_at=event.at,
+        ran_alone=event.body.get("ran_alone", 0),
+        deadline=event.at + within,
+    )
+
+
+def _started(state: State, event: Event) -> State:
+    body = event.body
+    run = Run(
+        at=event.at,
+        asked=body["asked"],
+        reading=READING.validate_python(body["reading"]),
+        calls=body["calls"],
+        progress=event.at,
+    )
+    return replace(state, phase=Phase.RUNNING, run=run, deadline=None)
+
+
+def _call_sent(state: State, event: Event) -> State:
+    run, body = _run(state), event.body
+    before = run.attempts.get(body["call"])
+    left_out = tuple(body.get("left_out", ()))
+    attempt = Attempt(
+        number=body["attempt"], first=before.first if before else event.at, count=body["count"], left_out=left_out
+    )
+    moved_on = run.moved_on + len(left_out) - (len(before.left_out) if before else 0)
+    attempts = {**run.attempts, body["call"]: attempt}
+    return replace(state, run=replace(run, attempts=attempts, moved_on=moved_on, progress=event.at))
+
+
+def _call_skipped(state: State, event: Event) -> State:
+    run, body = _run(state), event.body
+    before = run.attempts.get(body["call"])
+    moved_on = run.moved_on + body["count"] - (len(before.left_out) if before else 0)
+    return replace(
+        state,
+        run=replace(
+            run,
+            skipped=with_number(run.skipped, body["call"]),
+            attempts=_without(run, body["call"]),
+            moved_on=moved_on,
+            progress=event.at,
+        ),
+    )
+
+
+def _call_split(state: State, event: Event) -> State:
+    run, body = _run(state), event.body
+    before, split = run.attempts.get(body["call"]), Split(call=body["call"], first=run.calls + 1, at=tuple(body["at"]))
+    moved_on = run.moved_on + body["left_out"] - (len(before.left_out) if before else 0)
+    return replace(
+        state,
+        run=replace(
+            run,
+            splits=(*run.splits, split),
+            calls=run.calls + len(split.at),
+            attempts=_without(run, body["call"]),
+            moved_on=moved_on,
+            progress=event.at,
+        ),
+    )
+
+
+def _without(run: Run, call: int) -> dict[int, Attempt]:
+    return {number: attempt for number, attempt in run.attempts.items() if number != call}
+
+
+def _call_finished(state: State, event: Event) -> State:
+    run, body = _run(state), event.body
+    call, outcome = body["call"], Outcome(body["outcome"])
+    sent = run.attempts[call]
+    if outcome is Outcome.DONE:
+        done = with_number(run.done, call)
+        accepted = run.accepted + body.get("count", sent.count)
+        moved = replace(run, done=done, attempts=_without(run, call), accepted=accepted, progress=event.at)
+    else:
+        ended = replace(
+            sent, outcome=outcome, again=body.get("again", False), code=body["code"], message=body["message"]
+        )
+        moved = replace(run, attempts={**run.attempts, call: ended}, progress=event.at)
+    return replace(state, run=moved)
+
+
+def _stopped(state: State, event: Event) -> State:
+    return replace(state, stopped_by=event.actor)
+
+
+def _verified(state: State, event: Event) -> State:
+    run, body = _run(state), event.body
+    seen = replace(
+        run,
+        confirmed=body["confirmed"],
+        left=body["left"],
+        seen=READING.validate_python(body["reading"]) if body.get("reading") else run.seen,
+        verified=event.at,
+        later=run.later + (0 if state.phase is Phase.RUNNING else 1),
+        progress=event.at if state.phase is Phase.RUNNING else run.progress,
+    )
+    return replace(state, run=seen)
+
+
+def _retried(state: State, event: Event) -> State:
+    return replace(state, retried_as=event.body["as"])
+
+
+def _finished(state: State, event: Event) -> State:
+    return _ended(replace(state, phase=Phase(event.body["result"])), event)
+
+
+def _ended(state: State, event: Event) -> State:
+    return replace(
+        state, ended=event.at, ended_by=event.actor, why=event.body.get("reason") or state.why, deadline=None
+    )
+
+
+def _end(phase: Phase) -> Callable[[State, Event], State]:
+    return lambda state, event: _ended(replace(state, phase=phase), event)
+
+
+def _refused(state: State, event: Event) -> State:
+    """End the order of somebody who may not order; a refused press on a card changes nothing."""
+    return _end(Phase.REFUSED)(state, event) if event.body.get("what") == "order" else state
+
+
+def _run(state: State) -> Run:
+    if state.run is None:
+        raise ValueError(f"cancellation {state.id} has calls but no start")
+    return state.run
+
+
+_ADVANCES: Final[Mapping[str, Callable[[State, Event], State]]] = {
+    Kind.REFUSED: _refused,
+    Kind.LISTED: _listed,
+    Kind.CHECKING: _checking,
+    Kind.PREVIEWED: _previewed,
+    Kind.CONFIRMED: _confirmed,
+    Kind.WITHDRAWN: _end(Phase.WITHDRAWN),
+    Kind.REJECTED: _end(Phase.REJECTED),
+    Kind.EXPIRED: _end(Phase.EXPIRED),
+    Kind.VOIDED: _end(Phase.VOIDED),
+    Kind.STARTED: _started,
+    Kind.CALL_SENT: _call_sent,
+    Kind.CALL_FINISHED: _call_finished,
+    Kind.CALL_SKIPPED: _call_skipped,
+    Kind.CALL_SPLIT: _call_split,
+    Kind.STOPPED: _stopped,
+    Kind.VERIFIED: _verified,
+    Kind.FINISHED: _finished,
+    Kind.RETRIED: _retried,
+}
