@@ -1,36 +1,64 @@
 """What the engine asks of a cloud, whichever it is."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from bot.domain.call import Answer
-from bot.domain.plan import Plan, Preview, Reading
-from bot.domain.status import Status
+from bot.domain.order import Cancel
+from bot.domain.plan import Call, Look, Names, Plan, Preview
+from bot.domain.reading import Reading
+
+Slow = Callable[[int], None]
+"""Is told how many tasks are about to be listed, page by page."""
+
+
+def unsaid(tasks: int) -> None:
+    """Tell nobody."""
 
 
 class Cloud(Protocol):
     """One configured account at its cloud. Reads raise CloudError; `send` never raises for what the cloud does."""
 
-    def preview(self, job: str) -> Preview:
-        """Read a job and its unfinished tasks by status."""
+    choosy: bool
+    """Whether each call's devices are looked at just before it is sent, and those that moved on are left out."""
+    visible_after: float
+    """Seconds after a cancel before its effect can be read."""
 
-    def read(self, job: str, statuses: tuple[Status, ...], *, patient: bool = False) -> Reading:
-        """Read a job's unfinished tasks again; a `patient` read lets more urgent calls of the quota go first."""
+    def look(self, order: Cancel, names: tuple[str, ...], slow: Slow = unsaid) -> Look:
+        """Read what an order would hit: its jobs, their tasks by status, the named devices as far as that is cheap.
+
+        `names` are the order's devices, where it names any. The look names the devices to send, for each job, where
+        the order is carried out by names; those seen to have nothing that can be cancelled are not among them. `slow`
+        is told how many tasks have to be listed first, where that takes more than a few seconds.
+        """
+
+    def recount(self, plan: Plan, names: Names, before: Reading | None) -> Reading:
+        """Read again what a plan would hit, just before it is sent.
+
+        Where a recent reading `before` is at hand, only what decides whether it may start is read, and the rest is
+        taken from there: that decides how many runs a second can start.
+        """
+
+    def verify(self, plan: Plan, names: Names) -> Reading:
+        """Read everything about a plan's tasks again, patiently: more urgent calls of the quota go first."""
+
+    def still(self, plan: Plan, call: Call, names: tuple[str, ...]) -> tuple[tuple[str, ...], Reading]:
+        """Read what a call would still hit: which of its names can be cancelled, and what was seen of them."""
 
     def finished(self, job: str) -> Mapping[str, int | None]:
         """Read how many of a job's tasks have ended, by the cloud's own status word."""
 
-    def action(self, plan: Plan) -> str:
-        """Name the vendor's operation that cancels."""
+    def jobs(self) -> tuple[Sequence[Preview], int]:
+        """Read the running batches, newest first, with their counts; and how many more there are, not counted."""
 
-    def estimate(self, plan: Plan, calls: int) -> int:
-        """Return the seconds that `calls` calls will take at the account's rate, with what waits already."""
+    def estimate(self, plan: Plan) -> int:
+        """Return the seconds that a plan's calls will take at the account's rate, with what waits already."""
 
-    def wait(self, plan: Plan) -> None:
-        """Wait for the slot of the next cancelling call."""
+    def wait(self, action: str) -> None:
+        """Wait for the slot of the next call of a cancelling operation."""
 
-    def send(self, plan: Plan, call: int, attempt: int) -> Answer:
-        """Send one call exactly once."""
+    def send(self, plan: Plan, call: Call, names: tuple[str, ...], attempt: int) -> Answer:
+        """Send one call exactly once; `names` are the devices in it."""
 
     def probe(self) -> tuple[str, ...]:
         """Try the credentials by a read that changes nothing; return what is wrong, for a person."""

@@ -28,13 +28,15 @@ AGENT: Final = f"ota-bot/{version('ota-cancel-bot')}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request; `query` and `form` are sent exactly as given, percent-encoded already."""
+    """One request; `query`, `form` and `json` are sent exactly as given: the first two percent-encoded already."""
 
     method: str
     url: str
     """Scheme, host, port and path."""
     query: str = ""
     form: str = ""
+    json: str = ""
+    """A body of JSON, in place of a form."""
     headers: Mapping[str, str] | None = None
 
 
@@ -127,11 +129,18 @@ class _Adapter(HTTPAdapter):
 class Http:
     """A sender for many threads: each has a session of its own, because requests does not promise to be thread-safe.
 
-    `clock` is monotonic, in seconds.
+    `clock` is monotonic, in seconds; an answer has at most `largest` bytes.
     """
 
-    def __init__(self, *, clock: Callable[[], float], sessions: Callable[[], requests.Session] = session) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float],
+        sessions: Callable[[], requests.Session] = session,
+        largest: int = LARGEST,
+    ) -> None:
         self._clock = clock
+        self._largest = largest
         self._make = sessions
         self._local = threading.local()
         self._made: list[requests.Session] = []
@@ -168,10 +177,12 @@ class Http:
         headers = dict(request.headers or {})
         if request.form:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
+        elif request.json:
+            headers["Content-Type"] = "application/json; charset=utf-8"
         with self._session().request(
             request.method,
             url,
-            data=request.form.encode() or None,
+            data=(request.form or request.json).encode() or None,
             headers=headers,
             timeout=(CONNECT, DEADLINE),
             allow_redirects=False,
@@ -189,7 +200,7 @@ class Http:
             received += len(piece)
             if self._clock() > until:
                 raise NoAnswerError("the answer was not whole within the deadline")
-            if received > LARGEST:
+            if received > self._largest:
                 raise NoAnswerError("the answer was larger than any that was asked for")
             pieces.append(piece)
         if self._clock() > until:

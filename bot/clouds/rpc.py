@@ -8,7 +8,8 @@ import base64
 import hmac
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from hashlib import sha1
 from typing import Any, Final
 from urllib.parse import quote
@@ -31,21 +32,40 @@ UNSURE: Final = frozenset(
     }
 )
 """Codes, in small letters, after which the work may have been done; they come with different statuses."""
+REFUSED: Final = re.compile(
+    r"signaturedoesnotmatch|incompletesignature|illegaltimestamp|invalidtimestamp|invalidaccesskeyid"
+    r"|invalidsecuritytoken|forbidden|missing|invalidparameter|invalidprotocol|invalidapi",
+    re.IGNORECASE,
+)
+"""The gateway's codes before any work is done, whatever status they come with: products document different ones."""
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._~-]*")
+
+Pair = tuple[str, str]
+"""A parameter's name, to sort by, and the parameter as it is sent: `name=value`, both percent-encoded."""
 
 
 def encode(text: str) -> str:
     """Percent-encode by RFC 3986: letters, digits and `-_.~` stay."""
-    return quote(text, safe="-_.~")
+    return text if _PLAIN.fullmatch(text) else quote(text, safe="-_.~")
 
 
-def canonical_query(parameters: Mapping[str, str]) -> str:
-    """Step 1: every parameter but Signature, sorted by name in code-point order, encoded and joined."""
-    return "&".join(f"{encode(name)}={encode(parameters[name])}" for name in sorted(parameters))
+def pairs(parameters: Mapping[str, str]) -> list[Pair]:
+    """Encode each parameter, once for what is signed and for what is sent: a call may carry 200 names."""
+    return [(name, f"{encode(name)}={encode(value)}") for name, value in parameters.items()]
+
+
+def canonical(encoded: Iterable[Pair]) -> str:
+    """Step 1: every parameter but Signature, encoded, sorted by name in code-point order, and joined."""
+    return "&".join(pair for _, pair in sorted(encoded))
 
 
 def string_to_sign(method: str, query: str) -> str:
-    """Step 2: the method, the encoded path `/` and the canonical query, encoded once more."""
-    return f"{method}&{encode('/')}&{encode(query)}"
+    """Step 2: the method, the encoded path `/` and the canonical query, encoded once more.
+
+    An encoded query holds three characters that encoding changes; replacing them is much faster than encoding all.
+    """
+    again = query.replace("%", "%25").replace("=", "%3D").replace("&", "%26")
+    return f"{method}&%2F&{again}"
 
 
 def signature(text: str, secret: Secret) -> str:
@@ -90,6 +110,8 @@ def _failure(code: str, status: int, success: str, *, resent: bool) -> tuple[Out
     if lower == "signaturenonceused":
         # On a resend the cloud has seen the first attempt: whether it did the work only a read can tell.
         return (Outcome.UNKNOWN, False) if resent else (Outcome.FAILED, True)
+    if REFUSED.match(code):
+        return Outcome.FAILED, False
     if lower in UNSURE or status >= SERVER_ERROR:
         return Outcome.UNKNOWN, False
     if success == "false" or status >= CLIENT_ERROR:

@@ -16,7 +16,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from bot.config.schema import AccountTable, FileTable, Mode, Need, Sources, Table, kind_of, nearest, shown
+from bot.config.schema import AccountTable, FileTable, Table
+from bot.config.values import Mode, Need, Sources, kind_of, nearest, shown
 from bot.domain.account import Account, Approval, Cloud, Qps
 from bot.domain.errors import ConfigError
 from bot.domain.secret import Secret
@@ -256,6 +257,7 @@ def _account(name: str, draft: AccountTable, approval: Approval) -> Account:
         default=draft.default,
         qps=replace(_QPS[draft.cloud], **draft.qps.given()),
         names_per_call=draft.names_per_call or _NAMES[draft.cloud],
+        omit=draft.omit,
         approval=replace(approval, **draft.approval.given()),
     )
 

@@ -1,20 +1,27 @@
 """What the clouds' tests stand on: a clock turned by hand, an account, and small servers that misbehave on demand."""
 
+import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 
-from bot.clouds.http import session
+from bot.clouds.http import Http, session
+from bot.clouds.rpc_cloud import RpcCloud
+from bot.clouds.throttle import Throttle
 from bot.domain.account import Account, Approval, Cloud, Qps
+from bot.domain.offer import CANCEL_JOB
+from bot.domain.plan import Plan, Step
 from bot.domain.secret import Secret
+from bot.domain.status import Status
 
 START: Final = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 KEY_ID: Final = "LTAItest+id/one="
@@ -72,6 +79,53 @@ def account(endpoint: str = "https://iot.cn-shanghai.aliyuncs.com", **changes: A
         approval=Approval(),
     )
     return replace(plain, **changes)
+
+
+def a_plan(*steps: Step, statuses: tuple[Status, ...] = (Status.QUEUED,), per_call: int = 200) -> Plan:
+    """Return a plan without having looked at a cloud."""
+    return Plan(
+        cloud="aliyun",
+        endpoint="",
+        region=None,
+        instance=None,
+        org=None,
+        key="",
+        verb="",
+        job=steps[0].job,
+        statuses=statuses,
+        at_most=None,
+        per_call=per_call,
+        steps=steps,
+    )
+
+
+def by_job(job: str, *statuses: Status) -> Plan:
+    """Return a plan that cancels a job's tasks, the queued ones where nothing else is said."""
+    return a_plan(Step(action=CANCEL_JOB, job=job), statuses=statuses or (Status.QUEUED,))
+
+
+Rpc = TypeVar("Rpc", bound=RpcCloud)
+
+
+def rpc_cloud(kind: type[Rpc], known: Account, *, http: Http, throttle: Throttle, clock: Clock, **changes: Any) -> Rpc:
+    """Make a cloud on a clock that is turned by hand; its nonces never repeat."""
+    numbers = count(1)
+    given: dict[str, Any] = {
+        "now": clock.now,
+        "nonce": lambda: f"nonce-{clock.seconds()}-{id(numbers)}-{next(numbers)}",
+        "ahead": lambda _quota, _operation: 0.0,
+    }
+    return kind(known, http=http, throttle=throttle, **(given | changes))
+
+
+def unpaced(clock: Clock) -> Throttle:
+    """Make a throttle that holds nobody back."""
+    return Throttle(
+        reserve=lambda _quota, _operation, _spacing: clock.seconds(),
+        push=lambda _quota, _operation, _seconds: None,
+        now=clock.seconds,
+        sleep=clock.sleep,
+    )
 
 
 class Hasty(HTTPAdapter):
@@ -189,3 +243,48 @@ def nobody() -> Iterator[str]:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+# --- what goes over the wire ----------------------------------------------------------------------------------------
+
+
+def wire(heard: bytes) -> tuple[str, dict[str, str], dict[str, str]]:
+    """Return method, query and form of a request as they came over the wire."""
+    head, _, body = heard.decode().partition("\r\n\r\n")
+    method, target, _ = head.split("\r\n")[0].split(" ")
+    query, form = (parse_qsl(part, keep_blank_values=True) for part in (urlsplit(target).query, body))
+    return method, dict(query), dict(form)
+
+
+def sent(peer: Peer) -> list[dict[str, str]]:
+    """Return the parameters of each request that came, wherever they stood."""
+    return [query | form for _, query, form in map(wire, peer.requests)]
+
+
+def says(*answers: Mapping[str, Any]) -> Script:
+    """Give these answers, one after the other, the last one for ever."""
+    left = list(answers)
+
+    def script(talk: Talk) -> None:
+        while talk.hear() is not None:
+            talk.answer(json.dumps(left.pop(0) if len(left) > 1 else left[0]).encode())
+
+    return script
+
+
+def answering(answer: Callable[[dict[str, str]], Mapping[str, Any]]) -> Script:
+    """Answer each request from its parameters."""
+
+    def script(talk: Talk) -> None:
+        while (heard := talk.hear()) is not None:
+            _, query, form = wire(heard)
+            talk.answer(json.dumps(answer(query | form)).encode())
+
+    return script
+
+
+def secret_free(said: str) -> bool:
+    """Tell whether no secret is in a text, plain or percent-encoded."""
+    secrets = (KEY_ID, KEY_SECRET, TOKEN)
+    forms = {form for secret in secrets for form in (secret, quote(secret, safe=""), quote(secret))}
+    return not any(form in said for form in forms) and "Signature=" not in said

@@ -1,31 +1,51 @@
 """Alibaba Cloud over real HTTP: what goes over the wire, how jobs are read, and what is said when that fails."""
 
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from itertools import combinations, count
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
 
-from bot.clouds.aliyun import FLAGS, READ_ATTEMPTS, AliyunCloud
+from bot.clouds.aliyun import ALIYUN, AliyunCloud
+from bot.clouds.base import Cloud
 from bot.clouds.http import Http
-from bot.clouds.throttle import Throttle
-from bot.domain.account import Account
+from bot.clouds.rpc_line import READ_ATTEMPTS
+from bot.clouds.throttle import EARLY, Throttle
+from bot.domain.account import Account, Qps
+from bot.domain.account import Cloud as CloudName
 from bot.domain.call import Answer, Outcome
 from bot.domain.errors import CloudError
-from bot.domain.order import CancelJob
-from bot.domain.plan import Plan, Preview, freeze
+from bot.domain.offer import BY_JOB, CANCEL_DEVICES, CANCEL_JOB, CANCEL_STRATEGY
+from bot.domain.order import CancelJob, listed
+from bot.domain.plan import Plan, Preview, Step, freeze
+from bot.domain.reading import Reading
 from bot.domain.secret import Secret
 from bot.domain.status import Status
 from bot.ledger.slots import Slots
 from bot.ledger.store import Store
 from bot.playground.cloud.aliyun_cloud import AliyunCloud as SimulatedCloud
-from bot.playground.cloud.rpc_gate import Key
-from tests.clouds.stand_ins import KEY_ID, KEY_SECRET, TOKEN, Clock, Peer, Talk, account, hasty_session, nobody
+from bot.playground.cloud.rpc_gate import Key, signature, string_to_sign
+from tests.clouds.stand_ins import (
+    KEY_ID,
+    KEY_SECRET,
+    TOKEN,
+    Clock,
+    Peer,
+    Talk,
+    a_plan,
+    account,
+    by_job,
+    hasty_session,
+    nobody,
+    rpc_cloud,
+    says,
+    secret_free,
+    sent,
+    wire,
+)
 
 JOB: Final = "7glPHmaDYLAYMD1HHutT02"
 COUNTS: Final = {"CONFIRM": 7, "QUEUED": 40, "NOTIFIED": 12, "IN_PROGRESS": 5, "SUCCEEDED": 3, "FAILED": 2}
@@ -34,7 +54,7 @@ CHOICES: Final = [
     for size in range(1, len(Status) + 1)
     for chosen in combinations(Status, size)
 ]
-SECRETS: Final = (KEY_ID, KEY_SECRET, TOKEN)
+FLAGS: Final = ALIYUN.flags
 
 Connect = Callable[..., AliyunCloud]
 
@@ -71,17 +91,12 @@ def slots(tmp_path: Path, clock: Clock) -> Iterator[Slots]:
 @pytest.fixture
 def connect(slots: Slots, clock: Clock) -> Iterator[Connect]:
     """Return a maker of clouds for an account."""
-    http, numbers = Http(clock=time.monotonic, sessions=hasty_session), count(1)
+    http = Http(clock=time.monotonic, sessions=hasty_session)
     throttle = Throttle(reserve=slots.reserve, push=slots.push, now=clock.seconds, sleep=clock.sleep)
 
-    def made(known: Account, *, ahead: float = 0.0, off: float = 0.0) -> AliyunCloud:
-        return AliyunCloud(
-            known,
-            http=http,
-            throttle=throttle,
-            now=lambda: clock.now() + timedelta(seconds=off),
-            nonce=lambda: f"nonce-{clock.seconds()}-{next(numbers)}",
-            ahead=lambda _quota, _operation: ahead,
+    def made(known: Account, *, ahead: float = 0.0) -> AliyunCloud:
+        return rpc_cloud(
+            AliyunCloud, known, http=http, throttle=throttle, clock=clock, ahead=lambda _quota, _operation: ahead
         )
 
     yield made
@@ -97,49 +112,23 @@ def plan(cloud_account: Account, statuses: tuple[Status, ...], preview: Preview)
     return freeze(CancelJob(job=JOB, statuses=statuses), preview, cloud_account)
 
 
-def a_plan(url: str, *statuses: Status) -> Plan:
-    """Return a plan without having looked at a cloud."""
-    return Plan(
-        cloud="aliyun",
-        endpoint=url,
-        region=None,
-        instance=None,
-        org=None,
-        key="",
-        operation="CancelOTATaskByJob",
-        job=JOB,
-        statuses=statuses or (Status.QUEUED,),
-        at_most=None,
-    )
+def preview_of(cloud: AliyunCloud, job: str = JOB) -> Preview:
+    return cloud.look(CancelJob(job=job), ()).preview
+
+
+def cancel(cloud: AliyunCloud, *statuses: Status, attempt: int = 1) -> Answer:
+    """Send the one call of a plan by job."""
+    planned = by_job(JOB, *statuses)
+    return cloud.send(planned, planned.call(1), (), attempt)
+
+
+def recounted(cloud: AliyunCloud, before: Reading | None, *statuses: Status, job: str = JOB) -> Reading:
+    return cloud.recount(by_job(job, *statuses), {}, before)
 
 
 def takes_all(talk: Talk) -> None:
     while talk.hear() is not None:
         talk.answer(b'{"Success":true,"RequestId":"R"}')
-
-
-def says(*answers: Mapping[str, Any]) -> Callable[[Talk], None]:
-    """Give these answers, one after the other, the last one for ever."""
-    left = list(answers)
-
-    def script(talk: Talk) -> None:
-        while talk.hear() is not None:
-            talk.answer(json.dumps(left.pop(0) if len(left) > 1 else left[0]).encode())
-
-    return script
-
-
-def wire(heard: bytes) -> tuple[str, dict[str, str], dict[str, str]]:
-    """Return method, query and form of a request as they came over the wire."""
-    head, _, body = heard.decode().partition("\r\n\r\n")
-    method, target, _ = head.split("\r\n")[0].split(" ")
-    return method, dict(parse_qsl(urlsplit(target).query)), dict(parse_qsl(body))
-
-
-def secret_free(text: str) -> bool:
-    """Tell whether no secret is in a text, plain or percent-encoded."""
-    forms = {form for secret in SECRETS for form in (secret, quote(secret, safe=""), quote(secret))}
-    return not any(form in text for form in forms) and "Signature=" not in text
 
 
 # --- what goes over the wire ----------------------------------------------------------------------------------------
@@ -149,7 +138,7 @@ class TestWire:
     @pytest.mark.parametrize("statuses", CHOICES, ids="+".join)
     def test_all_flags(self, connect: Connect, taker: Peer, statuses: tuple[Status, ...]) -> None:
         """Each choice of statuses sends all five flags, `true` for the named ones and `false` for all others."""
-        connect(account(taker.url)).send(a_plan(taker.url, *statuses), 1, 1)
+        cancel(connect(account(taker.url)), *statuses)
         _, _, form = wire(taker.requests[-1])
 
         assert {flag: "true" if status in statuses else "false" for status, flag in FLAGS.items()} | {
@@ -157,15 +146,22 @@ class TestWire:
         } == form
 
     def test_five_flags(self) -> None:
-        """The flags are the five of the vendor's document."""
+        """The flags are the five of the vendor's document, and those of the statuses that are offered."""
         words = ("Scheduled", "Unconfirmed", "Queued", "Notified", "InProgress")
 
         assert {f"Cancel{word}Task" for word in words} == set(FLAGS.values())
+        assert set(BY_JOB[CloudName.ALIYUN]) == set(FLAGS)
+
+    def test_the_engine_s_cloud(self, connect: Connect) -> None:
+        """It is what the engine asks of a cloud, one that takes a call whole, and names fit the vendor's limit."""
+        known: Cloud = connect(account())
+
+        assert (False, 0.0, 200) == (known.choosy, known.visible_after, ALIYUN.names_per_call)
 
     def test_where_things_go(self, connect: Connect, clock: Clock) -> None:
         """Common parameters and signature are in the query of a POST, business parameters in its form, apart."""
         with Peer(takes_all) as peer:
-            connect(account(peer.url)).send(a_plan(peer.url), 1, 1)
+            cancel(connect(account(peer.url)))
         method, query, form = wire(peer.requests[0])
 
         assert "POST" == method
@@ -182,6 +178,45 @@ class TestWire:
         assert KEY_SECRET.encode() not in peer.requests[0]
 
     @pytest.mark.parametrize(
+        ("action", "names", "expected"),
+        [
+            (CANCEL_JOB, (), {"JobId": JOB, **dict.fromkeys(FLAGS.values(), "false"), "CancelQueuedTask": "true"}),
+            (
+                CANCEL_DEVICES,
+                ("a", "b:2", "c@3"),
+                {"JobId": JOB, "ProductKey": "P1", "FirmwareId": "F1"}
+                | {"DeviceName.1": "a", "DeviceName.2": "b:2", "DeviceName.3": "c@3"},
+            ),
+            (CANCEL_STRATEGY, (), {"JobId": JOB}),
+        ],
+    )
+    def test_operations(
+        self, connect: Connect, taker: Peer, action: str, names: tuple[str, ...], expected: dict[str, str]
+    ) -> None:
+        """Each cancelling operation sends every parameter of its document, and the instance, and nothing else."""
+        step = Step(action=action, job=JOB, product="P1", firmware="F1", count=len(names))
+        planned = a_plan(step)
+        answer = connect(account(taker.url, instance="iot-1")).send(planned, planned.call(1), names, 1)
+        _, query, form = wire(taker.requests[-1])
+
+        assert (Outcome.DONE, "R") == (answer.outcome, answer.request_id)
+        assert (action, expected | {"IotInstanceId": "iot-1"}) == (query["Action"], form)
+
+    def test_two_hundred_names(self, connect: Connect, taker: Peer) -> None:
+        """Two hundred names go in one call, numbered from 1 in their order, and sorted by code point for signing."""
+        names = tuple(f"device-{number:025d}" for number in range(200))
+        step = Step(action=CANCEL_DEVICES, job=JOB, product="P", firmware="F", names=listed(names).sha256, count=200)
+        planned = a_plan(step)
+        connect(account(taker.url)).send(planned, planned.call(1), names, 1)
+        method, query, form = wire(taker.requests[-1])
+        signed = {name: value for name, value in {**query, **form}.items() if name != "Signature"}
+
+        assert {f"DeviceName.{number}": name for number, name in enumerate(names, 1)} == {
+            name: value for name, value in form.items() if name.startswith("DeviceName")
+        }
+        assert signature(KEY_SECRET, string_to_sign(method, signed)) == query["Signature"]
+
+    @pytest.mark.parametrize(
         ("changes", "expected"),
         [
             ({"instance": "iot_instc_1*"}, {"IotInstanceId": "iot_instc_1*"}),
@@ -194,12 +229,11 @@ class TestWire:
         """Instance, region and token go with every call where they are configured, and nowhere else."""
         with Peer(says({"Success": True, "Total": 0, "Data": {}})) as peer:
             known = connect(account(peer.url, **changes))
-            known.send(a_plan(peer.url), 1, 1)
-            known.preview(JOB)
-        sent = [query | form for _, query, form in map(wire, peer.requests)]
+            cancel(known)
+            preview_of(known)
         optional = ("IotInstanceId", "RegionId", "SecurityToken")
 
-        assert [expected] * 7 == [{name: one[name] for name in optional if name in one} for one in sent]
+        assert [expected] * 7 == [{name: one[name] for name in optional if name in one} for one in sent(peer)]
 
     def test_whole_signature(self, connect: Connect, clock: Clock) -> None:
         """Everything optional together is signed as the cloud checks it."""
@@ -208,16 +242,16 @@ class TestWire:
             simulated.fleet.add_job(JOB, counts=COUNTS)
             known = account(simulated.url, instance="iot-1*~ 设", region="cn-shanghai", security_token=Secret(TOKEN))
 
-            assert Outcome.DONE is connect(known).send(a_plan(simulated.url), 1, 1).outcome
+            assert Outcome.DONE is cancel(connect(known)).outcome
             assert 40 == simulated.fleet.counts(JOB)["CANCELED"]
 
     def test_each_attempt_is_signed_anew(self, cloud: AliyunCloud, simulated: SimulatedCloud, clock: Clock) -> None:
         """Every attempt, of a read too, has a nonce and a timestamp of its own."""
         simulated.faults.add("throttle", "QueryOTAJob", times=2, seconds=2, header="Retry-After")
-        cloud.preview(JOB)
+        preview_of(cloud)
         for attempt in (1, 2):
             clock.turn(1)
-            cloud.send(a_plan(simulated.url), 1, attempt)
+            cancel(cloud, attempt=attempt)
         arrivals = simulated.arrivals
         nonces = [arrival.params["SignatureNonce"] for arrival in arrivals]
         tried = [arrival.params["Timestamp"] for arrival in arrivals if arrival.action == "QueryOTAJob"]
@@ -250,7 +284,7 @@ class TestSend:
         self, cloud: AliyunCloud, simulated: SimulatedCloud, statuses: tuple[Status, ...], left: set[str]
     ) -> None:
         """Exactly the tasks in the named statuses are cancelled; those waiting for confirmation are not drawn in."""
-        answer = cloud.send(a_plan(simulated.url, *statuses), 1, 1)
+        answer = cancel(cloud, *statuses)
         found = simulated.fleet.counts(JOB)
 
         assert Outcome.DONE is answer.outcome
@@ -289,7 +323,7 @@ class TestSend:
     ) -> None:
         """Each way in which a cancel can go wrong is one request and one honest outcome."""
         simulated.faults.add(kind, "CancelOTATaskByJob")
-        answer = cloud.send(a_plan(simulated.url), 1, 1)
+        answer = cancel(cloud)
 
         assert (outcome, again, code) == (answer.outcome, answer.again, answer.code)
         assert 1 == len(simulated.arrivals)
@@ -298,7 +332,7 @@ class TestSend:
     def test_refused(self, connect: Connect) -> None:
         """A refused connection was never sent, and may be tried again."""
         with nobody() as url:
-            answer = connect(account(url)).send(a_plan(url), 1, 1)
+            answer = cancel(connect(account(url)))
 
         assert (Outcome.FAILED, True, "NotSent") == (answer.outcome, answer.again, answer.code)
 
@@ -306,7 +340,7 @@ class TestSend:
     def test_used_nonce(self, connect: Connect, attempt: int, outcome: Outcome) -> None:
         """A used nonce on a later attempt may mean that the earlier one was executed."""
         with Peer(says({"Success": False, "Code": "SignatureNonceUsed"})) as peer:
-            assert outcome is connect(account(peer.url)).send(a_plan(peer.url), 1, attempt).outcome
+            assert outcome is cancel(connect(account(peer.url)), attempt=attempt).outcome
 
     @pytest.mark.parametrize(("header", "held"), [("Retry-After", 7.0), ("x-acs-retry-after", 7.0), (None, 1.0)])
     def test_throttling_holds_the_rest(
@@ -314,12 +348,11 @@ class TestSend:
     ) -> None:
         """A throttled cancel holds the next one of the quota back for as long as the cloud says."""
         simulated.faults.add("throttle", "CancelOTATaskByJob", seconds=7, header=header)
-        work = a_plan(simulated.url)
-        cloud.wait(work)
-        cloud.send(work, 1, 1)
-        cloud.wait(work)
+        cloud.wait(CANCEL_JOB)
+        cancel(cloud)
+        cloud.wait(CANCEL_JOB)
 
-        assert pytest.approx(held, abs=0.01) == sum(clock.slept)
+        assert pytest.approx(held - EARLY, abs=0.01) == sum(clock.slept)
 
     def test_proxy_throttling_holds_too(self, connect: Connect, clock: Clock) -> None:
         """A 429 that no cloud wrote holds the next call back just as well."""
@@ -330,22 +363,35 @@ class TestSend:
 
         clock.slept.clear()
         with Peer(script) as peer:
-            known, work = connect(account(peer.url)), a_plan(peer.url)
-            answer = known.send(work, 1, 1)
-        known.wait(work)
+            known = connect(account(peer.url))
+            answer = cancel(known)
+        known.wait(CANCEL_JOB)
 
         assert (Outcome.FAILED, True) == (answer.outcome, answer.again)
-        assert pytest.approx(9.0, abs=0.01) == sum(clock.slept)
+        assert pytest.approx(9.0 - EARLY, abs=0.01) == sum(clock.slept)
 
     def test_wait_paces(self, cloud: AliyunCloud, simulated: SimulatedCloud, clock: Clock) -> None:
         """Waiting before each cancel keeps within the cloud's own count of five a second."""
-        work, start = a_plan(simulated.url), clock.seconds()
+        start = clock.seconds()
         for _ in range(11):
-            cloud.wait(work)
-            cloud.send(work, 1, 1)
+            cloud.wait(CANCEL_JOB)
+            cancel(cloud)
 
         assert [""] * 11 == [arrival.code for arrival in simulated.arrivals]
         assert pytest.approx(10 * 1.02 / 5, abs=0.01) == clock.seconds() - start
+
+    @pytest.mark.parametrize(
+        ("action", "expected"), [(CANCEL_JOB, 10 / 5), (CANCEL_DEVICES, 10 / 10), (CANCEL_STRATEGY, 10 / 4)]
+    )
+    def test_each_operation_has_its_rate(
+        self, connect: Connect, simulated: SimulatedCloud, clock: Clock, action: str, expected: float
+    ) -> None:
+        """Each cancelling operation is waited for at its own configured rate."""
+        known, start = connect(account(simulated.url, qps=Qps(job=5, devices=10, strategy=4, query=9))), clock.seconds()
+        for _ in range(11):
+            known.wait(action)
+
+        assert pytest.approx(expected * 1.02 - EARLY, abs=0.01) == clock.seconds() - start
 
     @pytest.mark.parametrize(("ahead", "calls", "expected"), [(0.0, 1, 1), (0.0, 50, 10), (60.0, 50, 70)])
     def test_estimate(
@@ -354,11 +400,14 @@ class TestSend:
         """The estimate is what waits already and the calls at the account's rate, at least a second."""
         known = connect(account(simulated.url), ahead=ahead)
 
-        assert expected == known.estimate(a_plan(simulated.url), calls)
+        assert expected == known.estimate(a_plan(Step(action=CANCEL_JOB, job=JOB, calls=calls)))
 
-    def test_action(self, cloud: AliyunCloud, simulated: SimulatedCloud) -> None:
-        """The operation is the vendor's."""
-        assert "CancelOTATaskByJob" == cloud.action(a_plan(simulated.url))
+    @pytest.mark.parametrize(("ahead", "expected"), [(0.0, 10 + 51), (30.0, 30 + 10 + 51), (100.0, 100 + 10 + 51)])
+    def test_estimate_of_steps(self, connect: Connect, simulated: SimulatedCloud, ahead: float, expected: int) -> None:
+        """Steps of several operations come one after the other, while the queue of the later one drains."""
+        steps = [Step(action=CANCEL_JOB, job=JOB, calls=50), Step(action=CANCEL_DEVICES, job=JOB, calls=500)]
+
+        assert expected == connect(account(simulated.url), ahead=ahead).estimate(a_plan(*steps))
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -368,7 +417,7 @@ class TestPreview:
     def test_counts(self, cloud: AliyunCloud, clock: Clock) -> None:
         """A preview has the job's facts, its unfinished tasks by status and how many are cancelled already."""
         before = clock.now()
-        preview = cloud.preview(JOB)
+        preview = preview_of(cloud)
 
         assert {
             Status.SCHEDULED: 0,
@@ -387,8 +436,9 @@ class TestPreview:
 
     def test_changes_nothing(self, cloud: AliyunCloud, simulated: SimulatedCloud) -> None:
         """Looking sends reads alone, and the job is as it was."""
-        cloud.preview(JOB)
-        cloud.read(JOB, (Status.QUEUED, Status.SCHEDULED))
+        preview_of(cloud)
+        recounted(cloud, None, Status.QUEUED, Status.SCHEDULED)
+        cloud.verify(by_job(JOB), {})
         cloud.finished(JOB)
 
         assert {"QueryOTAJob", "ListOTATaskByJob"} == {arrival.action for arrival in simulated.arrivals}
@@ -396,7 +446,7 @@ class TestPreview:
 
     def test_frozen(self, simulated: SimulatedCloud, cloud: AliyunCloud) -> None:
         """Named statuses are counted, and what flows into them is in the most that may be hit."""
-        preview = cloud.preview(JOB)
+        preview = preview_of(cloud)
         frozen = plan(account(simulated.url), (Status.QUEUED, Status.NOTIFIED), preview)
 
         assert (52, 59) == (preview.reading.size(frozenset(frozen.statuses)), frozen.at_most)
@@ -404,7 +454,7 @@ class TestPreview:
     def test_planned(self, cloud: AliyunCloud, simulated: SimulatedCloud) -> None:
         """All unfinished tasks of a planned job are scheduled ones, counted once."""
         simulated.fleet.add_job("planned", counts={"QUEUED": 30, "CONFIRM": 4, "FAILED": 9}, job_status="PLANNED")
-        reading = cloud.preview("planned").reading
+        reading = preview_of(cloud, "planned").reading
 
         assert 34 == reading.counts[Status.SCHEDULED]
         assert 34 == reading.size(frozenset({Status.SCHEDULED}))
@@ -413,9 +463,9 @@ class TestPreview:
     def test_planned_read_again(self, cloud: AliyunCloud, simulated: SimulatedCloud) -> None:
         """A batch that has begun meanwhile has no scheduled tasks any more when it is read again."""
         simulated.fleet.add_job("planned", counts={"QUEUED": 30}, job_status="PLANNED")
-        before = cloud.read("planned", (Status.SCHEDULED,))
+        before = recounted(cloud, None, Status.SCHEDULED, job="planned")
         simulated.fleet.set_status("planned", "IN_PROGRESS")
-        after = cloud.read("planned", (Status.SCHEDULED,))
+        after = recounted(cloud, before, Status.SCHEDULED, job="planned")
 
         assert (30, 0) == (before.counts[Status.SCHEDULED], after.counts[Status.SCHEDULED])
 
@@ -423,7 +473,7 @@ class TestPreview:
         """A dynamic batch is told as one."""
         simulated.fleet.add_job("dynamic", selection="DYNAMIC")
 
-        assert cloud.preview("dynamic").job.dynamic
+        assert preview_of(cloud, "dynamic").job.dynamic
 
     def test_finished(self, cloud: AliyunCloud) -> None:
         """What has ended is counted by the cloud's own words."""
@@ -433,14 +483,14 @@ class TestPreview:
         """A Total that is written as text is a number all the same."""
         simulated.faults.add("number_strings", "ListOTATaskByJob", times=None)
 
-        assert 40 == cloud.preview(JOB).reading.counts[Status.QUEUED]
+        assert 40 == preview_of(cloud).reading.counts[Status.QUEUED]
 
 
 class TestUnknownSizes:
     def test_same_totals(self, cloud: AliyunCloud, simulated: SimulatedCloud) -> None:
         """A cloud that tells the same total for every status has not filtered: every size is unknown."""
         simulated.faults.add("unfiltered", times=None)
-        preview = cloud.preview(JOB)
+        preview = preview_of(cloud)
 
         assert [None] * 4 == [preview.reading.counts[status] for status in list(Status)[1:]]
         assert (None, None) == (preview.reading.canceled, preview.reading.size(frozenset({Status.QUEUED})))
@@ -451,7 +501,7 @@ class TestUnknownSizes:
         simulated.fleet.add_job("planned", counts={"QUEUED": 30}, job_status="PLANNED")
         simulated.faults.add("unfiltered", times=None)
 
-        assert cloud.preview("planned").reading.size(frozenset({Status.SCHEDULED})) is None
+        assert preview_of(cloud, "planned").reading.size(frozenset({Status.SCHEDULED})) is None
 
     def test_foreign_rows(self, connect: Connect) -> None:
         """A row in another status than asked shows that the cloud did not filter, whatever the totals."""
@@ -460,7 +510,7 @@ class TestUnknownSizes:
             for total in (7, 40, 12, 5, 3)
         ]
         with Peer(says({"Success": True, "Data": {}}, *pages)) as peer:
-            reading = connect(account(peer.url)).preview(JOB).reading
+            reading = preview_of(connect(account(peer.url))).reading
 
         assert ({None}, None) == ({reading.counts[status] for status in list(Status)[1:]}, reading.canceled)
 
@@ -469,7 +519,7 @@ class TestUnknownSizes:
         """The same total for all five statuses is enough to doubt the filter; one that differs lifts the doubt."""
         pages = [{"Success": True, "Total": total, "Data": {}} for total in (7, 7, 7, 7, last)]
         with Peer(says({"Success": True, "Data": {}}, *pages)) as peer:
-            reading = connect(account(peer.url)).preview(JOB).reading
+            reading = preview_of(connect(account(peer.url))).reading
 
         assert expected == reading.size(frozenset({Status.QUEUED}))
 
@@ -477,7 +527,7 @@ class TestUnknownSizes:
         """A job without tasks has the same total everywhere, and that is a known nothing."""
         simulated.fleet.add_job("empty")
 
-        assert 0 == cloud.preview("empty").reading.size(frozenset(Status))
+        assert 0 == preview_of(cloud, "empty").reading.size(frozenset(Status))
 
     @pytest.mark.parametrize("total", [None, "", "many", -1, 1.5, True, "1e3", [], {"n": 1}, "9" * 30])
     def test_unusable_total(self, connect: Connect, total: Any) -> None:
@@ -485,7 +535,7 @@ class TestUnknownSizes:
         with Peer(says({"Success": True, "Data": {}}, {"Success": True, "Total": total})) as peer:
             known = connect(account(peer.url))
             with pytest.raises(CloudError, match="no usable Total"):
-                known.preview(JOB)
+                preview_of(known)
 
     @pytest.mark.parametrize("found", [{}, {"Data": None}, {"Data": []}, {"Data": "text"}])
     def test_job_without_facts(self, connect: Connect, found: dict[str, Any]) -> None:
@@ -493,14 +543,14 @@ class TestUnknownSizes:
         with Peer(says({"Success": True, **found})) as peer:
             known = connect(account(peer.url))
             with pytest.raises(CloudError, match="has no Data"):
-                known.preview(JOB)
+                preview_of(known)
 
     def test_odd_facts(self, connect: Connect) -> None:
         """Facts of another type than text, and rows that are none, are left out."""
         facts = {"Success": True, "Data": {"Name": 7, "JobStatus": ["PLANNED"], "SelectionType": None}}
         page = {"Success": True, "Total": 1, "Data": {"SimpleOTATaskInfo": ["row", None]}}
         with Peer(says(facts, page, page | {"Total": 2})) as peer:
-            preview = connect(account(peer.url)).preview(JOB)
+            preview = preview_of(connect(account(peer.url)))
 
         assert ("", "", False) == (preview.job.name, preview.job.status, preview.job.dynamic)
         assert (1, 2) == (preview.reading.counts[Status.UNCONFIRMED], preview.reading.counts[Status.QUEUED])
@@ -514,7 +564,7 @@ class TestReadFailures:
         """A read that went wrong in passing is sent again, and the preview is whole."""
         simulated.faults.add(kind, "ListOTATaskByJob", times=READ_ATTEMPTS - 1)
 
-        assert 40 == cloud.preview(JOB).reading.counts[Status.QUEUED]
+        assert 40 == preview_of(cloud).reading.counts[Status.QUEUED]
         assert 1 + 5 + READ_ATTEMPTS - 1 == len(simulated.arrivals)
 
     @pytest.mark.parametrize("kind", ["throttle", "http_500", "http_502_html", "drop_before", "wrong_type", "huge"])
@@ -522,10 +572,11 @@ class TestReadFailures:
         """A read that keeps going wrong ends in an error for a person, without secrets."""
         simulated.faults.add(kind, times=None)
         with pytest.raises(CloudError) as raised:
-            cloud.preview(JOB)
+            preview_of(cloud)
 
         assert READ_ATTEMPTS == len(simulated.arrivals)
         assert str(raised.value).endswith("Nothing was changed.")
+        assert not raised.value.final
         assert secret_free(str(raised.value))
 
     @pytest.mark.parametrize(
@@ -542,10 +593,10 @@ class TestReadFailures:
     ) -> None:
         """A refusal that will not change is told at once, in the cloud's words, without secrets."""
         with pytest.raises(CloudError) as raised:
-            connect(account(simulated.url, **changes)).preview(JOB)
+            preview_of(connect(account(simulated.url, **changes)))
         error = raised.value
 
-        assert (code, 1) == (error.code, len(simulated.arrivals))
+        assert (code, True, 1) == (error.code, error.final, len(simulated.arrivals))
         assert simulated.arrivals[0].request_id == error.request_id
         assert code in str(error)
         assert words in str(error)
@@ -556,14 +607,14 @@ class TestReadFailures:
     def test_unknown_job(self, cloud: AliyunCloud, simulated: SimulatedCloud) -> None:
         """A job that the cloud does not know is told by its own words, after one question."""
         with pytest.raises(CloudError, match="The specified job does not exist") as raised:
-            cloud.preview("nosuchjob")
+            preview_of(cloud, "nosuchjob")
 
-        assert ("iot.ota.JobNotFound", 1) == (raised.value.code, len(simulated.arrivals))
+        assert ("iot.ota.JobNotFound", True, 1) == (raised.value.code, raised.value.final, len(simulated.arrivals))
 
     def test_refused_connection(self, connect: Connect) -> None:
         """A cloud that is not there is told so, without its address and signature."""
         with nobody() as url, pytest.raises(CloudError, match="no connection could be made") as raised:
-            connect(account(url)).preview(JOB)
+            preview_of(connect(account(url)))
 
         assert "127.0.0.1" not in str(raised.value)
 
@@ -571,7 +622,7 @@ class TestReadFailures:
         """Reads keep to the rate of their operation, also those that are sent again."""
         start = clock.seconds()
         for _ in range(5):
-            cloud.preview(JOB)
+            preview_of(cloud)
 
         assert {""} == {arrival.code for arrival in simulated.arrivals}
         assert pytest.approx(24 * 1.02 / 10, abs=0.01) == clock.seconds() - start
@@ -677,7 +728,7 @@ def test_nothing_raises_from_send(connect: Connect) -> None:
             talk.answer(body)
 
         with Peer(script) as peer:
-            found.append(connect(account(peer.url)).send(a_plan(peer.url), 1, 1))
+            found.append(cancel(connect(account(peer.url))))
             assert 1 == len(peer.requests)
 
     assert [Outcome.UNKNOWN] * 7 + [Outcome.FAILED, Outcome.UNKNOWN] == [answer.outcome for answer in found]

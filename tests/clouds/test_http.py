@@ -117,6 +117,27 @@ class TestOneRequest:
         assert b"content-type: application/x-www-form-urlencoded" in head.lower()
         assert b"user-agent: ota-bot/" in head.lower()
 
+    def test_get(self, http: Http) -> None:
+        """A GET goes out with its query alone, without a body and without a type of one."""
+        with Peer(answers) as peer:
+            http.send(Request(method="GET", url=f"{peer.url}/", query="Action=A&JobId=j%2F1"))
+        head, _, body = peer.requests[0].partition(b"\r\n\r\n")
+
+        assert (b"GET /?Action=A&JobId=j%2F1 HTTP/1.1", b"") == (head.split(b"\r\n")[0], body)
+        assert b"content-type" not in head.lower()
+
+    def test_json(self, http: Http) -> None:
+        """A body of JSON goes out byte for byte, as what it is, beside the headers that were given."""
+        body = '{"desc": "描述","n":1}'
+        with Peer(answers) as peer:
+            http.send(Request(method="POST", url=f"{peer.url}/v2.1/x", json=body, headers={"apim-timestamp": "1"}))
+        head, _, heard = peer.requests[0].partition(b"\r\n\r\n")
+
+        assert body.encode() == heard
+        assert head.startswith(b"POST /v2.1/x HTTP/1.1\r\n")
+        assert b"content-type: application/json; charset=utf-8" in head.lower()
+        assert b"apim-timestamp: 1" in head
+
     def test_headers_of_the_answer(self, http: Http) -> None:
         """Names of the answer's headers are in lower case, whatever the server writes."""
 

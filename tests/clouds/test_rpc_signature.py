@@ -4,13 +4,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.clouds.http import Reply
-from bot.clouds.rpc import canonical_query, classify, encode, signature, string_to_sign
+from bot.clouds.rpc import canonical, classify, encode, pairs, signature, string_to_sign
 from bot.domain.call import Answer, Outcome
 from bot.domain.secret import Secret
 
@@ -24,7 +25,7 @@ each_vector = pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: str(
 @each_vector
 def test_step_1_canonical_query(vector: dict[str, Any]) -> None:
     """Step 1: all parameters sorted by name in code-point order, each percent-encoded by RFC 3986."""
-    assert vector["canonicalized_query_string"] == canonical_query(vector["params"])
+    assert vector["canonicalized_query_string"] == canonical(pairs(vector["params"]))
 
 
 @each_vector
@@ -42,7 +43,7 @@ def test_step_3_signature(vector: dict[str, Any]) -> None:
 @each_vector
 def test_all_steps(vector: dict[str, Any]) -> None:
     """The three steps together give the vector's signature, and the documented one where there is one."""
-    text = string_to_sign(vector["method"], canonical_query(vector["params"]))
+    text = string_to_sign(vector["method"], canonical(pairs(vector["params"])))
     found = signature(text, Secret(vector["access_key_secret"]))
 
     assert {vector["signature"], vector.get("documented_signature", vector["signature"])} == {found}
@@ -73,6 +74,24 @@ def test_vectors_cover_what_goes_wrong() -> None:
 def test_encode(plain: str, expected: str) -> None:
     """Letters, digits and four marks stay; all else is percent-encoded UTF-8 in capitals."""
     assert expected == encode(plain)
+
+
+@given(st.dictionaries(st.text(), st.text(), max_size=9), st.sampled_from(["GET", "POST"]))
+@settings(derandomize=True, max_examples=200, deadline=None)
+def test_encoded_once_more(parameters: dict[str, str], method: str) -> None:
+    """What is signed is the canonical query percent-encoded once more, whatever the names and values."""
+    query = canonical(pairs(parameters))
+
+    assert f"{method}&%2F&{quote(query, safe='-_.~')}" == string_to_sign(method, query)
+
+
+@given(st.dictionaries(st.text(), st.text(), max_size=9), st.dictionaries(st.text(), st.text(), max_size=9))
+@settings(derandomize=True, max_examples=100, deadline=None)
+def test_parts_sort_together(one: dict[str, str], other: dict[str, str]) -> None:
+    """Parameters that are encoded apart, for the query and for the form, are signed as one sorted list."""
+    other = {name: value for name, value in other.items() if name not in one}
+
+    assert canonical(pairs({**one, **other})) == canonical([*pairs(other), *pairs(one)])
 
 
 # --- how an answer reads --------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The throttle keeps every sliding second within the limit, lets the urgent go first, and leaks nothing."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.clouds.throttle import LATE, MARGIN, POLITE, Throttle
+from bot.clouds.throttle import EARLY, LATE, LONGEST, MARGIN, PATIENCE, POLITE, TOLERANCE, Throttle, _Gate
 from bot.ledger.slots import LONGEST_PUSH, Slots
 from bot.ledger.store import Store
 from tests.clouds.stand_ins import Clock
@@ -375,3 +376,159 @@ def test_gate(store: Store, clock: Clock, qps: float, ahead: int) -> None:
         thread.join(10)
 
     assert ([True] * ahead, False, ahead) == (slept, one_more, ahead_now)
+
+
+def recorded(tmp_path: Path, takes: Callable[[int], float]) -> tuple[list[float], float]:
+    """Send 24 calls from two processes of two threads each; recording call n takes so long. Return when they left."""
+    timeline = Timeline(threads=4)
+    stores = [Store(tmp_path / "slots.db") for _ in range(2)]
+    throttles = [throttle(Slots(store, now=timeline.now), timeline) for store in stores]
+    times: list[float] = []
+    numbers, start = count(), timeline.seconds()
+
+    def work(mine: Throttle) -> None:
+        for _ in range(6):
+            mine.early("main", ACTION, QPS)
+            timeline.sleep(takes(next(numbers)))
+            mine.on_time("main", ACTION)
+            times.append(timeline.seconds())
+        timeline.leave()
+
+    threads = [threading.Thread(target=work, args=(throttles[number % 2],)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    for each in stores:
+        each.close()
+    return times, start
+
+
+class TestRecorded:
+    """A call that is recorded between its waits: `early`, then `on_time`."""
+
+    def test_recording_bunches_nothing(self, tmp_path: Path) -> None:
+        """However long each recording takes below EARLY, calls leave on their slots: none earlier, none in bunches."""
+        times, _ = recorded(tmp_path, lambda number: (0.0, EARLY - 0.001, 0.04)[number % 3])
+        gaps = [later - earlier for earlier, later in pairwise(sorted(times)[1:])]
+
+        assert 24 == len(times)
+        assert [] == breaches(times)
+        assert [pytest.approx(SPACING, abs=TOLERANCE)] * 22 == gaps
+
+    def test_a_slow_recording_takes_another_slot(self, tmp_path: Path) -> None:
+        """A recording that outlasts its slot costs another slot, and no second holds too many for it."""
+        times, start = recorded(tmp_path, lambda number: EARLY + 0.08 if number % 5 == 4 else 0.001)
+
+        assert 24 == len(times)
+        assert [] == breaches(times)
+        assert pytest.approx((23 + 4) * SPACING, abs=2 * SPACING) == max(times) - start
+
+    def test_early(self, store: Store, clock: Clock) -> None:
+        """The first wait ends EARLY before the slot, the second on it."""
+        waiting = throttle(Slots(store, now=clock.now), clock)
+        waiting.wait("main", ACTION, QPS)
+        waiting.early("main", ACTION, QPS)
+        waiting.on_time("main", ACTION)
+
+        assert [pytest.approx(SPACING - EARLY, abs=1e-5), pytest.approx(EARLY, abs=1e-5)] == clock.slept
+
+    def test_waits_once(self, store: Store, clock: Clock) -> None:
+        """`on_time` waits for what this thread waited early, of this operation, and for nothing else."""
+        waiting = throttle(Slots(store, now=clock.now), clock)
+        waiting.wait("main", ACTION, QPS)
+        waiting.early("main", ACTION, QPS)
+        slept = list(clock.slept)
+        waiting.on_time("main", "another operation")
+        waiting.on_time("another quota", ACTION)
+        other = threading.Thread(target=waiting.on_time, args=("main", ACTION))
+        other.start()
+        other.join(10)
+
+        assert slept == clock.slept
+
+        waiting.on_time("main", ACTION)
+        waiting.on_time("main", ACTION)
+
+        assert len(slept) + 1 == len(clock.slept)
+
+    def test_is_not_let_go(self, store: Store, clock: Clock) -> None:
+        """What is recorded as sent is sent, though the process leaves meanwhile."""
+        leaving = [False]
+        naps: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            (raising if leaving[0] else clock.sleep)(seconds)
+
+        def nap(seconds: float) -> None:
+            naps.append(seconds)
+            clock.sleep(seconds)
+
+        slots = Slots(store, now=clock.now)
+        waiting = Throttle(reserve=slots.reserve, push=slots.push, now=clock.seconds, sleep=sleep, nap=nap)
+        waiting.wait("main", ACTION, QPS)
+        waiting.early("main", ACTION, QPS)
+        leaving[0] = True
+        waiting.on_time("main", ACTION)
+
+        assert [pytest.approx(EARLY, abs=1e-5)] == naps
+
+    @pytest.mark.parametrize("turned", [EARLY + 1, -3600.0])
+    def test_waits_no_longer_than_that(self, store: Store, clock: Clock, turned: float) -> None:
+        """Neither a cloud that wants a minute nor a clock that is set back holds a recorded call for long."""
+        waiting = throttle(Slots(store, now=clock.now), clock)
+        waiting.wait("main", ACTION, QPS)
+        waiting.early("main", ACTION, QPS)
+        waiting.throttled("main", ACTION, 60.0)
+        clock.turn(turned)
+        slept = len(clock.slept)
+        waiting.on_time("main", ACTION)
+
+        assert [LONGEST] == clock.slept[slept:]
+
+
+def test_throttling_holds_back_who_waits_already(store: Store, clock: Clock) -> None:
+    """A slot that was reserved before a throttling answer is not used: it lies within the time the cloud asked for."""
+    slots, answered = Slots(store, now=clock.now), [False]
+
+    def sleep(seconds: float) -> None:
+        clock.sleep(seconds)
+        if seconds and not answered[0]:
+            answered[0] = True
+            waiting.throttled("main", ACTION, 7.0)
+
+    waiting = throttle(slots, clock, sleep=sleep)
+    waiting.wait("main", ACTION, QPS)
+    start = clock.seconds()
+    waiting.wait("main", ACTION, QPS)
+
+    assert pytest.approx(SPACING + 7.0, abs=1e-3) == clock.seconds() - start
+
+
+def test_patience_has_an_end(store: Store, clock: Clock) -> None:
+    """Beside the urgent without end a patient call takes its place after a while."""
+    waiting = throttle(Slots(store, now=clock.now), clock)
+    waiting._urgent["main"] += 1
+    waiting.wait("main", ACTION, QPS, patient=True)
+
+    assert pytest.approx(PATIENCE) == sum(clock.slept)
+
+
+def test_the_gate_is_passed_in_order() -> None:
+    """Whoever comes again stands behind those who wait: a large run's next thread does not pass a small run's."""
+    gate, order = _Gate(1), list[str]()
+
+    def small() -> None:
+        with gate.passed():
+            order.append("small")
+
+    waiting = threading.Thread(target=small)
+    with gate.passed():
+        waiting.start()
+        while not gate._queue:
+            time.sleep(0.001)
+    with gate.passed():
+        order.append("large again")
+    waiting.join(10)
+
+    assert ["small", "large again"] == order

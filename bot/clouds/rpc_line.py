@@ -1,0 +1,210 @@
+"""Signed RPC requests of one account, in the dialect of its cloud: sent once, or read again where that may help."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, Literal
+
+from bot.clouds.http import Http, NoAnswerError, NotSentError, Reply, Request
+from bot.clouds.rpc import canonical, classify, field, pairs, parsed, signature, string_to_sign, throttling
+from bot.clouds.throttle import Throttle
+from bot.domain.account import Account
+from bot.domain.advice import advice
+from bot.domain.call import Answer, Outcome
+from bot.domain.errors import CloudError
+from bot.domain.status import Status
+
+VERSION: Final = "2018-01-20"
+TIMESTAMP: Final = "%Y-%m-%dT%H:%M:%SZ"
+READ_ATTEMPTS: Final = 4
+"""How often a read is sent in all; reads change nothing."""
+NOT_SENT: Final = "NotSent"
+"""The code of a call that never reached the cloud."""
+NO_JOB: Final = "otabot0check0no0such0job"
+"""A well-formed id that no job has."""
+CREDENTIALS: Final = re.compile(
+    r"InvalidAccessKey|Signature|IncompleteSignature|InvalidTimeStamp|IllegalTimestamp|InvalidSecurityToken|Forbidden"
+    r"|NoPermission|iot\.(system|sre)\.|iot\..*(Permission|Tenant|Instance)",
+    re.IGNORECASE,
+)
+"""The codes that a job which does not exist cannot be the cause of (help.aliyun.com/document_detail/87387, /48054)."""
+SKEW: Final = 60
+"""Seconds that this machine's clock may differ from the cloud's before `check` says so; the cloud refuses 15 min."""
+MOST_PAGES: Final = 100
+"""Pages of one list; a cloud that names no Total, or a wrong one, must not be read for ever."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """What a cloud's documents say of the shared protocol."""
+
+    method: Literal["POST", "GET"]
+    """With POST, business parameters go in a form; with GET, everything is in the query."""
+    flags: Mapping[Status, str]
+    """What CancelOTATaskByJob can be told. All are always sent, `true` or `false`."""
+    optional: frozenset[str]
+    """Those of RegionId, IotInstanceId and SecurityToken that the cloud knows, sent where they are configured."""
+    omittable: frozenset[str] = frozenset()
+    """Common parameters that an account may leave out (`Account.omit`)."""
+    names_per_call: int
+    """DeviceNames in one CancelOTATaskByDevice, where the account says nothing else."""
+    names_listed: int = 50
+    """DeviceNames in one ListOTATaskByJob."""
+    tasks_listed: int = 100
+    """The largest page of ListOTATaskByJob."""
+    jobs_listed: int = 200
+    """The largest page of ListOTAJobByFirmware."""
+    firmwares_listed: int = 100
+    """The largest page of ListOTAFirmware."""
+
+
+class RpcLine:
+    """The way to one account's cloud. `now` gives UTC, `nonce` a string that never repeats."""
+
+    def __init__(
+        self,
+        account: Account,
+        dialect: Dialect,
+        *,
+        http: Http,
+        throttle: Throttle,
+        now: Callable[[], datetime],
+        nonce: Callable[[], str],
+    ) -> None:
+        self.account = account
+        self.dialect = dialect
+        self.now = now
+        self._http = http
+        self._throttle = throttle
+        self._nonce = nonce
+
+    def wait(self, action: str, qps: float, *, patient: bool = False) -> None:
+        """Wait for the slot of the next call of an operation."""
+        self._throttle.wait(self.account.quota, action, qps, patient=patient)
+
+    def early(self, action: str, qps: float) -> None:
+        """Wait until shortly before the slot of a call that is to be recorded; `on_time` waits for the rest."""
+        self._throttle.early(self.account.quota, action, qps)
+
+    def on_time(self, action: str) -> None:
+        """Wait for the rest of what `early` left, in the same thread."""
+        self._throttle.on_time(self.account.quota, action)
+
+    def ask(self, action: str, parameters: Mapping[str, str], *, resent: bool) -> tuple[Answer, Reply | None]:
+        """Send one signed request exactly once; raises nothing for what the cloud does."""
+        try:
+            reply = self._http.send(self._signed(action, parameters))
+        except NotSentError as error:
+            return Answer(outcome=Outcome.FAILED, code=NOT_SENT, message=str(error), again=True), None
+        except NoAnswerError as error:
+            return Answer(outcome=Outcome.UNKNOWN, code="NoAnswer", message=str(error)), None
+        answer = classify(reply, secrets=self.account.secrets, resent=resent)
+        if throttling(answer.code, reply.status):
+            self._throttle.throttled(self.account.quota, action, answer.wait)
+        return answer, reply
+
+    def fetch(self, action: str, parameters: Mapping[str, str], *, patient: bool = False) -> dict[str, Any]:
+        """Read, again where that may help; raises CloudError with the cloud's own words."""
+        answer = Answer(outcome=Outcome.UNKNOWN)
+        for attempt in range(1, READ_ATTEMPTS + 1):
+            self.wait(action, self.account.qps.query, patient=patient)
+            answer, reply = self.ask(action, parameters, resent=attempt > 1)
+            if answer.outcome is Outcome.DONE and reply is not None:
+                return parsed(reply) or {}
+            if answer.outcome is Outcome.FAILED and not answer.again:
+                break
+        raise self._unread(action, answer)
+
+    def pages(self, action: str, parameters: Mapping[str, str], *, size: int, row: str) -> list[dict[str, Any]]:
+        """Read a list to its end; `row` names what it is a list of."""
+        found: list[dict[str, Any]] = []
+        for page in range(1, MOST_PAGES + 1):
+            asked = {**parameters, "CurrentPage": str(page), "PageSize": str(size)}
+            answer = self.fetch(action, asked)
+            shown = rows(answer, row)
+            found += shown
+            total = field(answer, "Total")
+            if not shown or (total is not None and len(found) >= whole_number(total)):
+                break
+        return found
+
+    def probe(self) -> tuple[str, ...]:
+        """Query a job that cannot exist: the cloud's refusal shows whether it took the signature and the instance."""
+        answer, reply = self.ask("QueryOTAJob", {"JobId": NO_JOB}, resent=False)
+        endpoint, problems = self.account.endpoint, []
+        if reply is None or answer.outcome is Outcome.UNKNOWN:
+            problems.append(f"{endpoint} gave no usable answer: {answer.message or answer.code}")
+        elif answer.outcome is Outcome.FAILED and CREDENTIALS.match(answer.code):
+            problems.append(f"{endpoint} refuses the key or the instance: {answer.code} {answer.message}")
+        skew = self._skew(reply)
+        if skew is not None and abs(skew) > SKEW:
+            problems.append(f"this machine's clock is {skew:+.0f} s off the cloud's; set it, or calls will be refused")
+        return tuple(problems)
+
+    def _skew(self, reply: Reply | None) -> float | None:
+        try:
+            there = parsedate_to_datetime(reply.headers["date"]) if reply else None
+        except (KeyError, ValueError, TypeError):
+            return None
+        return (self.now() - there).total_seconds() if there else None
+
+    def _unread(self, action: str, answer: Answer) -> CloudError:
+        verb = "refused" if answer.outcome is Outcome.FAILED and answer.code != NOT_SENT else "did not answer"
+        said = answer.message if answer.code == NOT_SENT else f"{answer.code}: {answer.message}"
+        return CloudError(
+            f"The cloud of {self.account.name} {verb} {action}: {said.rstrip('.: ') or 'no usable answer'}.",
+            code=answer.code,
+            request_id=answer.request_id,
+            advice=f"{advice(answer.code)} Nothing was changed.".strip(),
+            final=answer.outcome is Outcome.FAILED and not answer.again,
+        )
+
+    def _signed(self, action: str, parameters: Mapping[str, str]) -> Request:
+        """Sign one attempt: a nonce and a timestamp of its own."""
+        common, business = pairs(self._common(action)), pairs({**parameters, **self._instance()})
+        method, secret = self.dialect.method, self.account.key_secret
+        signed = signature(string_to_sign(method, canonical([*common, *business])), secret)
+        common += pairs({"Signature": signed})
+        url = f"{self.account.endpoint}/"
+        if method == "GET":
+            return Request(method=method, url=url, query=canonical([*common, *business]))
+        return Request(method=method, url=url, query=canonical(common), form=canonical(business))
+
+    def _common(self, action: str) -> dict[str, str]:
+        account = self.account
+        token = account.security_token.reveal() if account.security_token else ""
+        common = {
+            "Action": action,
+            "Version": VERSION,
+            "Format": "JSON",
+            "AccessKeyId": account.key_id.reveal(),
+            "SignatureMethod": "HMAC-SHA1",
+            "SignatureVersion": "1.0",
+            "SignatureNonce": self._nonce(),
+            "Timestamp": self.now().strftime(TIMESTAMP),
+            **self._known({"RegionId": account.region or "", "SecurityToken": token}),
+        }
+        left_out = self.dialect.omittable.intersection(account.omit)
+        return {name: value for name, value in common.items() if name not in left_out}
+
+    def _instance(self) -> dict[str, str]:
+        return self._known({"IotInstanceId": self.account.instance or ""})
+
+    def _known(self, configured: Mapping[str, str]) -> dict[str, str]:
+        return {name: value for name, value in configured.items() if value and name in self.dialect.optional}
+
+
+def rows(found: Mapping[str, Any], row: str) -> list[dict[str, Any]]:
+    """Return the rows of a list: they lie in the container `row` within Data (firmwares: within FirmwareInfo)."""
+    outer = field(found, "FirmwareInfo" if row == "SimpleFirmwareInfo" else "Data")
+    listed = field(outer, row) if isinstance(outer, dict) else outer
+    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+
+
+def whole_number(value: Any) -> int:
+    """Return a Total, which may be written as text; raises CloudError where it is no whole number."""
+    if isinstance(value, bool) or not isinstance(value, int | str) or not re.fullmatch(r"[0-9]{1,18}", str(value)):
+        raise CloudError("The cloud's list has no usable Total.", advice="Nothing was changed.")
+    return int(value)
