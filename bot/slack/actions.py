@@ -7,12 +7,14 @@ from typing import Any, Final
 import structlog
 from slack_bolt import Ack, BoltContext, BoltResponse
 
+from bot.domain.cancellation import State
 from bot.domain.decisions import Refusal, refused
 from bot.domain.errors import LedgerError
 from bot.engine.intake import Intake
 from bot.engine.keeper import Halt, HaltError, Keeper
 from bot.ledger.ledger import Ledger
 from bot.ledger.outbox import CardRow
+from bot.slack.again import Again
 from bot.slack.answers import Answers
 from bot.slack.commands import refusal_message
 from bot.slack.message import Message, notice, said
@@ -20,7 +22,7 @@ from bot.slack.people import remember, text_at
 
 log = structlog.get_logger()
 
-BUTTONS: Final = ("confirm", "withdraw", "stop")
+BUTTONS: Final = ("confirm", "withdraw", "stop", "retry")
 VALUE: Final = re.compile(r"[1-9][0-9]{0,17}")
 """A button's value: a cancellation's id, in the digits that the card writes."""
 UNTIL_STORED: Final = (0.05, 0.1, 0.2, 0.4)
@@ -30,7 +32,10 @@ UNTIL_STORED: Final = (0.05, 0.1, 0.2, 0.4)
 class Actions:
     """Answers presses of the buttons that a card has, and whatever else Slack sends that nobody may or can answer."""
 
-    def __init__(self, ledger: Ledger, intake: Intake, keeper: Keeper, answers: Answers, halt: Halt) -> None:
+    def __init__(
+        self, ledger: Ledger, intake: Intake, keeper: Keeper, answers: Answers, halt: Halt, *, again: Again
+    ) -> None:
+        self._again = again
         self._ledger = ledger
         self._intake = intake
         self._keeper = keeper
@@ -94,7 +99,13 @@ class Actions:
         cancellation = self._pressed_card(body, action)
         if cancellation is None:
             return Refusal(f"That message is not the card of #{value}. Nothing was changed; use the card itself.")
-        done = self._intake.press(button, cancellation, user, _channel(body), in_time=context["in_time"])
+        channel, in_time = _channel(body), context["in_time"]
+        done: State | Refusal | None
+        if button == "retry":
+            url = text_at(body, "response_url") or None
+            done = self._again.press(cancellation, user, channel, url, in_time=in_time)
+        else:
+            done = self._intake.press(button, cancellation, user, channel, in_time=in_time)
         return done if isinstance(done, Refusal) else None
 
     def _pressed_card(self, body: dict[str, Any], action: dict[str, Any]) -> int | None:

@@ -8,9 +8,11 @@ from typing import Any, Final
 import structlog
 from cachetools import TTLCache
 from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
 from slack_sdk.webhook import WebhookClient
 
 from bot.domain.cancellation import State
+from bot.slack.files import send_whole
 from bot.slack.message import Message, said
 
 LIVES: Final = 29 * 60
@@ -47,10 +49,30 @@ class Answers:
         """Show `message` to `user` alone; never raises. What it answers is acknowledged first."""
         try:
             self._sleep(AFTER_ACK)
-            if not (url and self._over_url(url, message)) and channel:
-                self._client.chat_postEphemeral(channel=channel, user=user, **payload(message))
+            if not (url and self._over_url(url, message)):
+                self._in_channel(channel, user, message)
+            if message.whole:
+                self.attach(user, message)
         except Exception as error:  # noqa: BLE001 - an answer that cannot be given changes nothing
             log.warning("answer_failed", user=user, error=type(error).__name__)
+
+    def attach(self, user: str, message: Message) -> None:
+        """Send somebody the whole of a message that did not fit, as a file in a direct message; never raises."""
+        try:
+            send_whole(self._client, user, message.whole)
+        except Exception as error:  # noqa: BLE001 - an answer that cannot be given changes nothing
+            log.warning("answer_failed", user=user, error=type(error).__name__)
+
+    def _in_channel(self, channel: str | None, user: str, message: Message) -> None:
+        """Show it in the channel to nobody else; where Slack will not, in a direct message."""
+        try:
+            if channel:
+                self._client.chat_postEphemeral(channel=channel, user=user, **payload(message))
+                return
+        except SlackApiError as error:
+            log.info("ephemeral_failed", error=str(error.response.get("error")))
+        if user.startswith(("U", "W")):
+            self._client.chat_postMessage(channel=user, **payload(message))
 
     def _over_url(self, url: str, message: Message) -> bool:
         """Try the response_url; anything wrong with it leaves the other way open."""

@@ -24,6 +24,8 @@ from bot.domain.wording import COMMAND
 from bot.engine.keeper import Halt
 from bot.slack.actions import Actions
 from bot.slack.commands import IN_TIME, Commands
+from bot.slack.form import Form
+from bot.slack.form_views import REDRAWING
 from bot.slack.message import Message
 from bot.slack.people import foreign_team
 
@@ -92,6 +94,7 @@ class SlackApp:
         app_token: Secret,
         commands: Commands,
         actions: Actions,
+        form: Form,
         *,
         timer: Callable[[], float],
         halt: Halt,
@@ -105,6 +108,9 @@ class SlackApp:
         self._app.use(self._stamp)
         self._app.use(self._admit)
         self._app.command(COMMAND)(self._command)
+        self._app.action(re.compile(f"^({'|'.join(REDRAWING)})$"))(form.changed)
+        self._app.view("cancel_form")(form.submitted)
+        self._app.shortcut("cancel_form")(form.shortcut)
         # One listener for all buttons: Bolt asks the next one that matches when the first takes too long.
         self._app.action(ANY)(actions.pressed)
         self._app.view_submission(ANY)(actions.unknown)

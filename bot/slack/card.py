@@ -4,16 +4,19 @@ The state word stands first, and no other state word stands on it. What a tired 
 asked of them, or what came of it.
 """
 
+from dataclasses import replace
 from typing import Any, Final
 
+from bot.domain.advice import advice
 from bot.domain.call import Outcome
-from bot.domain.cancellation import BEFORE_START, Phase, Run, State
-from bot.domain.order import CancelJob
-from bot.domain.plan import Plan
-from bot.domain.wording import counts_line, job_line, now_at_most, number, seconds, target
+from bot.domain.cancellation import BEFORE_START, REPEATABLE, Phase, Run, State
+from bot.domain.order import CancelDevices, CancelStrategy
+from bot.domain.plan import Plan, Preview
+from bot.domain.wording import BATCH, counts_line, job_line, named_line, now_at_most, number, seconds, target, warnings
 from bot.slack.escape import code, mention, plain, safe, trim
 from bot.slack.message import DIGITS, TEXT, Message, mrkdwn, plain_text, section, when
 
+AGAIN: Final = "A cancelled task is not taken up again by itself."
 MOST_FAILURES: Final = 5
 """Calls without success that the card shows; the thread has them all."""
 
@@ -42,13 +45,16 @@ def figures(run: Run) -> str:
     """Return what was asked, accepted and confirmed, apart; what was not looked at is said."""
     confirmed = "not read" if run.confirmed is None else number(run.confirmed)
     left = "not read" if run.left is None else number(run.left)
-    return f"*asked* {number(run.asked)} · *accepted* {number(run.accepted)} · *confirmed* {confirmed} · *left* {left}"
+    moved = f" · *moved on before their call* {number(run.moved_on)}" if run.moved_on else ""
+    asked, accepted = number(run.asked), number(run.accepted)
+    return f"*asked* {asked} · *accepted* {accepted} · *confirmed* {confirmed} · *left* {left}{moved}"
 
 
 def _headline(state: State) -> str:
     what = f"*{safe(target(state.order), 500)}* on *{safe(state.account, 100)}*"
     if state.phase in BEFORE_START - {Phase.APPROVED}:
-        return f"{mention(state.requester)} wants to cancel {what}"
+        verb = "stop" if isinstance(state.order, CancelStrategy) else "cancel"
+        return f"{mention(state.requester)} wants to {verb} {what}"
     return f"Cancel of {what}, asked for by {mention(state.requester)}"
 
 
@@ -80,6 +86,8 @@ def _ending(state: State) -> str:
     nothing = "" if state.run is not None else "Nothing was cancelled."
     attempts = state.run.attempts if state.run else {}
     failures = [_failure(call, state) for call in sorted(attempts)[:MOST_FAILURES]]
+    if len(attempts) > MOST_FAILURES:
+        failures.append(f"… and {len(attempts) - MOST_FAILURES:,} more calls without success; the thread has them.")
     return "\n".join(filter(None, (" ".join(filter(None, (said, nothing))), *failures)))
 
 
@@ -90,7 +98,7 @@ def _failure(call: int, state: State) -> str:
     # Not the outcomes' own words: one of them is a state word, and only the present state stands on the card.
     outcome = "no usable answer" if attempt.outcome is Outcome.UNKNOWN else "not taken"
     said = safe(f"{attempt.code} {attempt.message}".strip(), 300)
-    return f"Call {call}, attempt {attempt.number}, {outcome}: {said}"
+    return f"Call {call}, attempt {attempt.number}, {outcome}: {said} {advice(attempt.code)}".rstrip()
 
 
 def _fields(state: State) -> list[str]:
@@ -99,14 +107,40 @@ def _fields(state: State) -> list[str]:
     fields = [f"*Why*\n{safe(state.order.reason or 'no reason given', 600)}"]
     if preview is not None:
         fields.append(f"*Job*\n{safe(job_line(preview, status=False), 500)}")
-        counted = "*Its tasks*" if before else "*Its tasks at the preview*"
-        fields.append(f"{counted}\n{safe(counts_line(preview), 500)}")
+        fields += _counted(state, preview, before=before)
     if plan is not None:
         devices = "*Devices*" if before else "*Devices at the preview*"
-        time = f"about {seconds(state.estimate or 1)} at the account's rate"
-        fields.append(f"{devices}\n{now_at_most(state.size, plan.at_most)}")
-        fields.append(f"*Operation*\n{code(plan.operation)} {', '.join(plan.statuses)}")
-        fields.append(f"*Time and plan*\n{time}, {code((state.digest or '')[:DIGITS])}")
+        calls = f"{plan.calls:,} calls, " if plan.calls > 1 else ""
+        time = f"{calls}about {seconds(state.estimate or 1)} at the account's rate"
+        fields.append(f"{devices}\n{_size(state, plan)}")
+        fields.append(f"*Operation*\n{code(plan.operation)} {', '.join(plan.statuses)}".rstrip())
+        fields.append(f"*{'Time' if before else 'Time, as estimated'}*\n{time}")
+        fields.append(f"*Plan*\n{code((state.digest or '')[:DIGITS])}")
+    return fields
+
+
+def _size(state: State, plan: Plan) -> str:
+    if not plan.statuses:
+        return "none: it stops the batch from taking devices in, and touches no task"
+    return now_at_most(state.size, plan.at_most)
+
+
+def _counted(state: State, preview: Preview, *, before: bool) -> list[str]:
+    """Return the job's counts as they were at the preview, or as they were last read after the run."""
+    seen, named = state.run.seen if state.run else None, preview.reading.named
+    if seen is not None:
+        now = replace(preview, reading=seen)
+        fields = [f"*Its tasks when last read*\n{safe(counts_line(now, seen.finished), 500)}"]
+        if seen.named is not None:
+            sent = sum(step.count for step in state.plan.steps) if state.plan else 0
+            fields.append(f"*Of the {number(sent)} in the plan*\n{safe(named_line(seen.named), 500)}")
+        named = None
+    else:
+        counted = "*Its tasks*" if before else "*Its tasks at the preview*"
+        fields = [f"{counted}\n{safe(counts_line(preview), 500)}"]
+    if named is not None:
+        count = state.order.count if isinstance(state.order, CancelDevices) else None
+        fields.append(f"*Of the {number(count)} named*\n{safe(named_line(named), 500)}")
     return fields
 
 
@@ -117,12 +151,19 @@ def _notes(state: State) -> list[str]:
         notes.append(
             "More tasks of this job were seen cancelled than this could hit: somebody else cancels on it, too."
         )
-    if state.phase in BEFORE_START and isinstance(state.order, CancelJob):
-        notes.append("Hits whatever is in these statuses when it starts; the devices are not listed beforehand.")
-        if state.preview is not None and state.preview.job.dynamic:
-            notes.append("This is a dynamic batch: devices keep joining it until its strategy is cancelled, too.")
-    if state.phase in {Phase.FAILED, Phase.PARTLY_DONE, Phase.STOPPED}:
-        notes.append("Nothing more is sent by itself: for what is left, type the order again.")
+    if state.phase in BEFORE_START and state.preview is not None and plan is not None:
+        notes += warnings(state.order, state.preview, plan)
+    if state.phase in {Phase.FAILED, Phase.PARTLY_DONE, Phase.STOPPED} and state.retried_as is None:
+        notes.append("Nothing more is sent by itself: “Ask again” orders what is left.")
+    if state.phase is Phase.CHECKING and state.listing is not None:
+        many = number(state.listing or None)
+        notes.append(f"Listing {many} tasks, page by page. What would be hit follows here; nothing is cancelled yet.")
+    if state.retried_as is not None:
+        notes.append(f"What was left is asked for again as #{state.retried_as}.")
+    if state.retry_of is not None:
+        notes.append(f"This is for what #{state.retry_of} left over.")
+    if run is not None and run.seen is not None and isinstance(state.order, CancelStrategy) and run.seen.batch:
+        notes.append(f"The cloud says of this batch now: {safe(BATCH.get(run.seen.batch, run.seen.batch), 60)}.")
     if state.deadline is not None and state.phase is Phase.APPROVED:
         notes.append(f"If it has not started by {when(state.deadline)}, nothing is cancelled.")
     elif state.deadline is not None and state.phase in BEFORE_START:
@@ -134,7 +175,7 @@ def _sentence(state: State) -> str:
     """Say the whole card in words: screen readers read this and not the blocks. It mentions nobody."""
     parts = [f"{state.phase.value}: cancellation #{state.id} of {target(state.order)} on {state.account}"]
     if state.plan is not None and state.phase in BEFORE_START:
-        parts.append(now_at_most(state.size, state.plan.at_most))
+        parts.append(_size(state, state.plan))
     if state.run is not None and state.ended is not None:
         parts.append(figures(state.run).replace("*", "").replace(" ·", ","))
     if state.why:
@@ -149,25 +190,33 @@ def _buttons(state: State) -> list[dict[str, Any]]:
     if state.phase is Phase.WAITING_CONFIRMATION and state.plan is not None:
         return [
             _button("confirm", state, _confirm_label(state), style="danger", dialog=_dialog(state, state.plan)),
-            _button("withdraw", state, "Keep them"),
+            _button("withdraw", state, "Keep it" if _strategy_alone(state) else "Keep them"),
         ]
+    if state.phase in REPEATABLE and state.retried_as is None:
+        return [_button("retry", state, "Ask again")]
     stoppable = state.phase is Phase.APPROVED or (state.phase is Phase.RUNNING and state.stopped_by is None)
     return [_button("stop", state, "Stop")] if stoppable else []
 
 
 def _confirm_label(state: State) -> str:
-    return "Cancel these upgrades" if state.size is None else f"Cancel {number(state.size)} upgrades"
+    if _strategy_alone(state):
+        return "Stop this strategy"
+    them = "cancel these upgrades" if state.size is None else f"cancel {number(state.size)} upgrades"
+    return f"Stop it, {them}" if isinstance(state.order, CancelStrategy) else them[:1].upper() + them[1:]
+
+
+def _strategy_alone(state: State) -> bool:
+    """Tell whether nothing but a batch's strategy is stopped, and no task is touched."""
+    return state.plan is not None and not state.plan.statuses
 
 
 def _dialog(state: State, plan: Plan) -> dict[str, Any]:
-    text = (
-        f"{target(state.order)} on {state.account}: {now_at_most(state.size, plan.at_most)}."
-        " A cancelled task is not taken up again by itself."
-    )
+    back = "It cannot be started again by this bot." if _strategy_alone(state) else AGAIN
+    text = f"{target(state.order)} on {state.account}: {_size(state, plan)}. {back}"
     return {
         "title": plain_text(f"{_confirm_label(state)}?", 100),
         "text": plain_text(text[:1].upper() + text[1:], 300),
-        "confirm": plain_text("Cancel them", 30),
+        "confirm": plain_text("Stop it" if isinstance(state.order, CancelStrategy) else "Cancel them", 30),
         "deny": plain_text("Go back", 30),
         "style": "danger",
     }

@@ -10,7 +10,10 @@ from bot.domain.account import Account
 from bot.domain.secret import Secret
 from bot.slack.people import invites
 
-SCOPES: Final = ("commands", "chat:write", "users:read", "usergroups:read", "channels:read", "groups:read")
+SCOPES: Final = (
+    *("commands", "chat:write", "users:read", "usergroups:read", "channels:read", "groups:read"),
+    *("files:read", "files:write"),
+)
 """The bot scopes that the manifest asks for."""
 
 

@@ -3,15 +3,14 @@
 from typing import Final
 
 from slack_sdk import WebClient
-from slack_sdk.errors import SlackClientError
 
-from bot.domain.cancellation import State
 from bot.domain.decisions import refused
 from bot.domain.order import AskList, AskPending, AskShow
 from bot.domain.policy import Role, fault
 from bot.engine.directory import UNHURRIED
 from bot.engine.intake import Rooms
 from bot.slack.card import card
+from bot.slack.links import card_link
 from bot.slack.message import Message, said, section
 from bot.slack.people import remember
 from bot.slack.views import history, listing
@@ -56,16 +55,6 @@ class Looks:
         if state is None or state.account not in visible:
             return said(f"There is no #{cancellation} that you may see here.")
         drawn = card(state, buttons=False)
-        link = self._link(state)
+        link = card_link(self._rooms.ledger, self._client, state.id)
         below = [history(self._rooms.ledger.story(state.id)), *([link] if link else [])]
         return Message(text=drawn.text, blocks=(*drawn.blocks, *map(section, below)))
-
-    def _link(self, state: State) -> str:
-        row = self._rooms.ledger.outbox.card(state.id)
-        if row is None or row.ts is None:
-            return ""
-        try:
-            link = self._client.chat_getPermalink(channel=row.channel, message_ts=row.ts).get("permalink")
-        except (SlackClientError, OSError):
-            return ""
-        return f"<{link}|Go to its card>" if isinstance(link, str) and link.startswith("http") else ""

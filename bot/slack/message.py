@@ -1,5 +1,6 @@
 """What is posted to Slack: a sentence, and the blocks it is drawn with. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -10,6 +11,8 @@ FIELD: Final = 2000
 """Characters of a section's field (Block Kit)."""
 TEXT: Final = 3900
 """Characters of a message's text; chat.update refuses more than 4,000."""
+CUT: Final = "_(The rest is in a file that I send you directly.)_"
+"""What stands at the end of an answer that does not fit."""
 DIGITS: Final = 12
 """How many digits of a digest are shown."""
 
@@ -22,11 +25,29 @@ class Message:
     blocks: tuple[dict[str, Any], ...] = ()
     broadcast: bool = False
     """Whether a reply is shown in the channel, too."""
+    whole: str = ""
+    """Everything that it should say, unescaped, where that is more than fits; it is sent as a file."""
 
 
 def said(text: str) -> Message:
     """Return plain text of the bot's own, or of people and clouds, as a message."""
-    return Message(text=trim(safe(text, TEXT), TEXT))
+    entire = safe(text, len(text) + 1)
+    if len(entire) <= TEXT:
+        return Message(text=entire)
+    return Message(text=f"{trim(safe(text, TEXT), TEXT - len(CUT) - 1)}\n{CUT}", whole=text)
+
+
+def lines(shown: Sequence[str], entire: Sequence[str]) -> Message:
+    """Return lines, escaped, as one message; where not all fit, as many as do, and all, unescaped, as a file."""
+    if sum(len(each) + 1 for each in shown) <= TEXT:
+        return Message(text="\n".join(shown))
+    room, fit = TEXT - len(CUT), 0
+    for each in shown:
+        room -= len(each) + 1
+        if room < 0:
+            break
+        fit += 1
+    return Message(text="\n".join([*shown[:fit], CUT]), whole="\n".join(entire))
 
 
 def notice(text: str) -> dict[str, Any]:

@@ -14,18 +14,24 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 
 from bot.domain.cancellation import OPEN, State
 from bot.domain.errors import LedgerError
-from bot.domain.events import Kind
+from bot.domain.events import Event, Kind
 from bot.ledger.leases import Lease
 from bot.ledger.ledger import Ledger
 from bot.ledger.outbox import CardRow
 from bot.slack.answers import Answers, payload
 from bot.slack.card import card
+from bot.slack.files import share
 from bot.slack.message import Message
 from bot.slack.pace import UPDATE, Pace, posting
 from bot.slack.people import SlackDirectory
+from bot.slack.sheets import Sheet, beside, unattached
 from bot.slack.views import AUDITED, audit_line, reply
 
 AUDIT: Final = "audit"
+FIRST: Final = "reply"
+"""The sink that knows of an event with a reply and a file that the reply is there."""
+MOST_UPLOADS: Final = 3
+"""How often a file is tried that Slack cannot take for the moment; what comes after it must not wait for ever."""
 IDLE: Final = 0.5
 """Seconds between looks at the ledger when nothing wakes the publisher; other processes write it, too."""
 PAUSES: Final = (1.0, 2.0, 5.0, 15.0, 60.0)
@@ -228,21 +234,50 @@ class Publisher:
             return 0.0
         events = self._ledger.story(cancellation, after=row.told)
         for event in events:
-            message = reply(event, state)
-            if message is None:
-                continue
-            pause = self._reply(row, message)
+            pause = self._tell_event(row, event, state)
             if pause:
                 return pause
-            self._ledger.outbox.told(cancellation, event.id)
         if events:
             self._ledger.outbox.told(cancellation, events[-1].id)
         return 0.0
 
-    def _reply(self, row: CardRow, message: Message) -> float:
+    def _tell_event(self, row: CardRow, event: Event, state: State) -> float:
+        """Add to the thread what an event brings, one after the other: a file that fails must not repeat its reply."""
+        parts = [part for part in (reply(event, state), beside(event, state, self._ledger.names)) if part is not None]
+        first, outbox = f"{FIRST}:{row.cancellation}", self._ledger.outbox
+        if len(parts) > 1 and (outbox.cursor(first) or 0) >= event.id:
+            del parts[0]
+        for index, part in enumerate(parts, start=1):
+            pause = self._attach(row, part) if isinstance(part, Sheet) else self._reply(row, part)
+            if pause:
+                return pause
+            if index < len(parts):
+                outbox.advance(first, event.id)
+        if parts:
+            outbox.told(row.cancellation, event.id)
+        return 0.0
+
+    def _attach(self, row: CardRow, sheet: Sheet) -> float:
         pause = self._pace.wait_for(posting(row.channel))
         if pause:
             return pause
+        try:
+            share(self._client, sheet, channel=row.channel, thread=row.ts)
+        except (SlackClientError, OSError) as error:
+            refused = isinstance(error, SlackApiError) and not _maybe_posted(error)
+            if isinstance(error, SlackApiError) and self._pace.heed(posting(row.channel), error):
+                return PAUSES[0]
+            if not refused and self._failures.get(row.cancellation, 0) < MOST_UPLOADS:
+                raise
+            log.warning("file_refused", cancellation=row.cancellation, error=_reason(error))
+            # The slot was taken for the file, and nothing has come of it.
+            return self._posted(row, unattached(sheet, _reason(error)))
+        return 0.0
+
+    def _reply(self, row: CardRow, message: Message) -> float:
+        return self._pace.wait_for(posting(row.channel)) or self._posted(row, message)
+
+    def _posted(self, row: CardRow, message: Message) -> float:
         try:
             self._post(row.channel, message, thread=row.ts)
         except SlackApiError as error:

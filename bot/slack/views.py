@@ -1,14 +1,17 @@
 """Draws what is told beside the card: replies in its thread, lines of the audit channel, lists. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
+from bot.domain.account import Account
+from bot.domain.advice import advice
 from bot.domain.cancellation import Phase, State
 from bot.domain.events import Event, Kind
-from bot.domain.wording import number, target, tasks
+from bot.domain.plan import Preview
+from bot.domain.wording import COMMAND, counts_line, job_line, number, target, tasks
 from bot.slack.card import figures
-from bot.slack.escape import code, mention, safe, trim
-from bot.slack.message import DIGITS, TEXT, Message, when
+from bot.slack.escape import code, mention, safe
+from bot.slack.message import DIGITS, Message, lines, when
 
 HISTORY: Final = 20
 """Events shown of a cancellation's history."""
@@ -47,9 +50,15 @@ def _call_reply(event: Event, _state: State) -> Message | None:
         return None
     said = " ".join(str(body[name]) for name in ("code", "message") if body[name])
     request = f" Request {code(body['request_id'])}." if body["request_id"] else ""
-    return Message(
-        text=f"Call {body['call']}, attempt {body['attempt']}: {body['outcome']}. {safe(said, 600)}.{request}"
-    )
+    means = f" {advice(str(body['code']))}".rstrip()
+    text = f"Call {body['call']}, attempt {body['attempt']}: {body['outcome']}. {safe(said, 600)}.{means}{request}"
+    return Message(text=text)
+
+
+def _retried_reply(event: Event, _state: State) -> Message | None:
+    if event.body["as"] is None:
+        return None
+    return Message(text=f"What was left is asked for again as #{event.body['as']}, by {safe(event.actor, 60)}.")
 
 
 LOUD: Final = frozenset({Phase.FAILED.value, Phase.PARTLY_DONE.value})
@@ -60,6 +69,7 @@ _REPLIES: Final[dict[str, Callable[[Event, State], Message | None]]] = {
     Kind.STOPPED: _stopped_reply,
     Kind.FINISHED: _finished_reply,
     Kind.CALL_FINISHED: _call_reply,
+    Kind.RETRIED: _retried_reply,
 }
 
 
@@ -81,7 +91,16 @@ def audit_line(event: Event, state: State | None, name: str) -> str | None:
 
 
 AUDITED: Final = frozenset(
-    {Kind.REFUSED, Kind.CONFIRMED, Kind.FINISHED, Kind.WITHDRAWN, Kind.EXPIRED, Kind.STOPPED, Kind.VOIDED}
+    {
+        Kind.REFUSED,
+        Kind.CONFIRMED,
+        Kind.FINISHED,
+        Kind.WITHDRAWN,
+        Kind.EXPIRED,
+        Kind.STOPPED,
+        Kind.VOIDED,
+        Kind.RETRIED,
+    }
 )
 """The kinds of events that the audit channel is told."""
 
@@ -107,18 +126,43 @@ def _audited(event: Event, state: State | None) -> str | None:
 
 def line(state: State) -> str:
     """Return a cancellation on one line of a list."""
-    size = f" · {tasks(state.size)}" if state.plan is not None else ""
-    return (
-        f"*#{state.id}* {state.phase.value} · {safe(target(state.order), 200)} on {safe(state.account, 100)}{size}"
-        f" · {mention(state.requester)} · {when(state.at)}"
-    )
+    what = f"{safe(target(state.order), 200)} on {safe(state.account, 100)}{_sized(state)}"
+    return f"*#{state.id}* {state.phase.value} · {what} · {mention(state.requester)} · {when(state.at)}"
+
+
+def _plain_line(state: State) -> str:
+    what = f"{target(state.order)} on {state.account}{_sized(state)}"
+    return f"#{state.id} {state.phase.value} · {what} · {state.requester} · {state.at:%Y-%m-%d %H:%M} UTC"
+
+
+def _sized(state: State) -> str:
+    return f" · {tasks(state.size)}" if state.plan is not None and state.plan.statuses else ""
 
 
 def listing(title: str, states: list[State]) -> Message:
     """Return a list of cancellations for an ephemeral answer."""
     if not states:
         return Message(text=f"{title}: none.")
-    return Message(text=trim("\n".join([f"{title}:", *(line(state) for state in states)]), TEXT))
+    return lines([f"{title}:", *map(line, states)], [f"{title}:", *map(_plain_line, states)])
+
+
+def batches(account: Account, found: Sequence[Preview], more: int) -> Message:
+    """Return an account's running batches, newest first, with their counts and the line that asks for each."""
+    if not found:
+        return Message(text=f"No batch is under way on {safe(account.name)}.")
+    example = f"{COMMAND} job {found[0].job.id} on {account.name}"
+    older = f"… and {number(more)} older, not counted here so as not to spend the account's rate."
+    shown = [
+        f"Running batches on *{safe(account.name)}*, newest first. To choose what to cancel: {code(example)}",
+        *(f"• {safe(job_line(preview), 300)}\n    {safe(counts_line(preview), 300)}" for preview in found),
+        *([older] if more else []),
+    ]
+    entire = [
+        f"Running batches on {account.name}, newest first. To choose what to cancel: {example}",
+        *(f"{job_line(preview)}\n    {counts_line(preview)}" for preview in found),
+        *([older] if more else []),
+    ]
+    return lines(shown, entire)
 
 
 def history(events: list[Event]) -> str:

@@ -16,8 +16,10 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 
 from bot.clouds.aliyun import AliyunCloud
 from bot.clouds.base import Cloud
+from bot.clouds.enos import EnosCloud
 from bot.clouds.http import Http
 from bot.clouds.throttle import Throttle
+from bot.clouds.tuya import TuyaCloud
 from bot.config import Mode, Settings
 from bot.domain.account import Account
 from bot.domain.account import Cloud as CloudName
@@ -29,9 +31,13 @@ from bot.engine.intake import Intake, Rooms
 from bot.engine.keeper import Halt, HaltError, Keeper
 from bot.ledger.ledger import Ledger
 from bot.slack.actions import Actions
+from bot.slack.again import Again
 from bot.slack.answers import Answers
 from bot.slack.app import SlackApp, web_client
 from bot.slack.commands import Commands
+from bot.slack.files import Files
+from bot.slack.form import Form
+from bot.slack.orders import Orders
 from bot.slack.people import SlackDirectory
 from bot.slack.publisher import Publisher
 
@@ -87,13 +93,13 @@ def build_engine(settings: Settings, ledger: Ledger, directory: Directory, halt:
     """Put the clouds, the ledger and the directory together."""
     http = Http(clock=time.monotonic)
     throttle = Throttle(
-        reserve=ledger.slots.reserve, push=ledger.slots.push, now=lambda: now().timestamp(), sleep=halt.sleep
+        reserve=ledger.slots.reserve,
+        push=ledger.slots.push,
+        now=lambda: now().timestamp(),
+        sleep=halt.sleep,
+        nap=time.sleep,
     )
-    clouds = {
-        name: cloud
-        for name, account in settings.accounts.items()
-        if (cloud := _cloud(account, http, throttle, ledger.slots.ahead)) is not None
-    }
+    clouds = {name: _cloud(account, http, throttle, ledger.slots.ahead) for name, account in settings.accounts.items()}
     rooms = Rooms(
         ledger=ledger,
         accounts=settings.accounts,
@@ -106,10 +112,11 @@ def build_engine(settings: Settings, ledger: Ledger, directory: Directory, halt:
     return Engine(rooms=rooms, http=http, halt=halt)
 
 
-def _cloud(account: Account, http: Http, throttle: Throttle, ahead: Callable[[str, str], float]) -> Cloud | None:
-    if account.cloud is not CloudName.ALIYUN:
-        return None
-    return AliyunCloud(account, http=http, throttle=throttle, now=now, nonce=lambda: str(uuid.uuid4()), ahead=ahead)
+def _cloud(account: Account, http: Http, throttle: Throttle, ahead: Callable[[str, str], float]) -> Cloud:
+    if account.cloud is CloudName.ENOS:
+        return EnosCloud(account, http=http, throttle=throttle, now=now, ahead=ahead)
+    rpc = {CloudName.ALIYUN: AliyunCloud, CloudName.TUYA: TuyaCloud}[account.cloud]
+    return rpc(account, http=http, throttle=throttle, now=now, nonce=lambda: str(uuid.uuid4()), ahead=ahead)
 
 
 class Bot:
@@ -127,8 +134,11 @@ class Bot:
         self._answers = Answers(self._client, timer=time.monotonic, sleep=time.sleep)
         self._ledger = open_ledger(settings)
         self._engine = build_engine(settings, self._ledger, self._directory, halt)
-        self._intake = Intake(self._engine.rooms, self._answers)
+        self._files = Files(self._client, slack.bot_token, timer=time.monotonic)
+        self._intake = Intake(self._engine.rooms, self._answers, fetch=self._files.read)
         self._keeper = Keeper(self._engine.rooms, self._intake, Executor(self._engine.rooms), halt)
+        self._orders = Orders(self._engine.rooms, self._intake, self._keeper, self._answers)
+        self._again = Again(self._ledger, self._client, self._intake, self._keeper, self._answers)
         self._publisher: Publisher | None = None
         self._app: SlackApp | None = None
 
@@ -163,6 +173,7 @@ class Bot:
         # The publisher's last round may have taken its lease anew.
         self._ledger.leases.release_all(self._engine.rooms.owner)
         self._directory.close()
+        self._files.close()
         self._engine.close()
 
     def _identify(self) -> None:
@@ -182,12 +193,27 @@ class Bot:
         self._until_slack_answers(connect)
 
     def _listeners(self) -> SlackApp:
-        rooms, halt = self._engine.rooms, self._halt
-        commands = Commands(
-            rooms, intake=self._intake, keeper=self._keeper, answers=self._answers, client=self._client, halt=halt
+        form, halt, answers = self._form(self._halt), self._halt, self._answers
+        actions = Actions(self._ledger, self._intake, self._keeper, answers, halt, again=self._again)
+        commands = self._commands(halt)
+        return SlackApp(self._client, self._app_token, commands, actions, form, timer=time.monotonic, halt=halt)
+
+    def _commands(self, halt: Halt) -> Commands:
+        return Commands(
+            self._engine.rooms,
+            intake=self._intake,
+            keeper=self._keeper,
+            answers=self._answers,
+            client=self._client,
+            halt=halt,
+            orders=self._orders,
+            form=self._form(halt),
+            again=self._again,
         )
-        actions = Actions(self._ledger, self._intake, self._keeper, self._answers, halt)
-        return SlackApp(self._client, self._app_token, commands, actions, timer=time.monotonic, halt=halt)
+
+    def _form(self, halt: Halt) -> Form:
+        rooms, keeper = self._engine.rooms, self._keeper
+        return Form(rooms, self._client, orders=self._orders, keeper=keeper, answers=self._answers, halt=halt)
 
     def _until_slack_answers(self, ask: Callable[[], Answer]) -> Answer:
         """Ask Slack until it answers; only a refused token is final."""

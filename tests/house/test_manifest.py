@@ -58,7 +58,10 @@ SCOPES: Final[dict[str, set[str]]] = {
 Methods that could be called with wider scopes (messages to channels the bot is not in, another name or icon) are
 listed with the narrow one on purpose: the bot does without.
 """
-ALLOWED: Final = {"channels:read", "chat:write", "commands", "groups:read", "usergroups:read", "users:read"}
+ALLOWED: Final = {
+    *("channels:read", "chat:write", "commands", "files:read", "files:write"),
+    *("groups:read", "usergroups:read", "users:read"),
+}
 """A scope that is not listed here takes a decision, and a line in the changelog: everybody has to install again."""
 CLIENTS: Final = {name for name in dir(WebClient) if re.fullmatch(r"[a-z]+(_[a-zA-Z0-9]+)+", name)} - {"api_call"}
 METHODS: Final = {spelling: name.replace("_", ".") for name in CLIENTS for spelling in (name, name.replace("_", "."))}
@@ -103,6 +106,21 @@ class Ears:
         self.heard.append("pressed")
         ack()
 
+    def changed(self, ack: Any) -> None:
+        """Hear a choice in the form."""
+        self.heard.append("changed")
+        ack()
+
+    def submitted(self, ack: Any) -> None:
+        """Hear a form."""
+        self.heard.append("submitted")
+        ack()
+
+    def shortcut(self, ack: Any) -> None:
+        """Hear the shortcut."""
+        self.heard.append("shortcut")
+        ack()
+
     def unknown(self, ack: Any) -> None:
         """Hear what nobody else listens to."""
         self.heard.append("unknown")
@@ -116,7 +134,7 @@ class Listening:
         self._ears = Ears()
         ears = cast(Any, self._ears)
         client = web_client(Secret(slack.bot_token), slack.api_url)
-        self._app = SlackApp(client, Secret(slack.app_token), ears, ears, timer=lambda: 0.0, halt=Halt())
+        self._app = SlackApp(client, Secret(slack.app_token), ears, ears, ears, timer=lambda: 0.0, halt=Halt())
 
     def who(self, payload: dict[str, Any]) -> str:
         """Return which listener hears a payload; `nobody` when it is not even acknowledged."""

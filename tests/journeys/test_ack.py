@@ -13,7 +13,6 @@ from slack_bolt import BoltContext
 
 from bot.playground.slack.values import Delivery
 from bot.playground.world import ANN, JOB, OPS
-from bot.slack.commands import Commands
 from tests.journeys.stage import WORDS, Scene, until
 
 RUNNING: Final = 10
@@ -67,14 +66,7 @@ def test_acknowledgements_do_not_wait_for_runs(busy: tuple[Scene, list[Typed]]) 
 def test_acknowledged_before_any_network(scene: Scene, words: str, stored: int) -> None:
     """When a command is acknowledged an order is stored already, and neither Slack nor the cloud was asked anything."""
     with scene.hosted() as bot:
-        commands = Commands(
-            bot._engine.rooms,
-            intake=bot._intake,
-            keeper=bot._keeper,
-            answers=bot._answers,
-            client=bot._client,
-            halt=bot._halt,
-        )
+        commands = bot._commands(bot._halt)
         calls = len(scene.slack.calls)
         seen = []
 

@@ -286,7 +286,7 @@ def test_a_command_that_names_another_workspace_is_refused(world: Scene) -> None
     assert [] == world.events("requested")
 
 
-@pytest.mark.parametrize("button", ["approve", "reject", "break_glass", "retry", "order_anyway", "stop_all", "s" * 255])
+@pytest.mark.parametrize("button", ["approve", "reject", "break_glass", "order_anyway", "stop_all", "s" * 255])
 def test_a_button_that_nobody_knows_does_nothing(crowd: Scene, button: str) -> None:
     """A button of another version of the bot is acknowledged and answered, and nothing is done."""
     before = crowd.slack.ephemerals(ANN)
@@ -302,7 +302,7 @@ def test_a_form_that_nobody_knows_does_nothing(crowd: Scene) -> None:
     """A form of another version is acknowledged, and says in its place that nothing was done; so is its closing."""
     form: dict[str, Any] = {
         "type": "modal",
-        "callback_id": "cancel_form",
+        "callback_id": "form_of_another_version",
         "title": {"type": "plain_text", "text": "Cancel"},
     }
     note = {"type": "section", "text": {"type": "plain_text", "text": "A form"}}
@@ -318,7 +318,7 @@ def test_a_form_that_nobody_knows_does_nothing(crowd: Scene) -> None:
 
 def test_a_shortcut_that_nobody_knows_does_nothing(crowd: Scene) -> None:
     """A shortcut of another version is acknowledged."""
-    assert None is crowd.slack.shortcut(ANN, "cancel_form").failure
+    assert None is crowd.slack.shortcut(ANN, "form_of_another_version").failure
 
 
 @pytest.mark.parametrize(

@@ -33,9 +33,11 @@ def made(slack: LocalSlack, client: WebClient, command: Callable[..., None], tim
     """Make an app with the real answers, and a command that does what a test wants."""
     answers = Answers(client, timer=timer, sleep=lambda _seconds: None)
     keeper = cast(Any, SimpleNamespace(answer=lambda work: work()))
-    actions = Actions(cast(Any, None), cast(Any, None), keeper, answers, Halt())
+    nothing = cast(Any, None)
+    actions = Actions(nothing, nothing, keeper, answers, Halt(), again=nothing)
     commands = cast(Any, SimpleNamespace(command=command))
-    return SlackApp(client, Secret(slack.app_token), commands, actions, timer=timer, halt=Halt())
+    form = cast(Any, SimpleNamespace(changed=command, submitted=command, shortcut=command))
+    return SlackApp(client, Secret(slack.app_token), commands, actions, form, timer=timer, halt=Halt())
 
 
 def closed(app: SlackApp, slack: LocalSlack) -> None:
