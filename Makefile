@@ -40,8 +40,9 @@ format: $(VENV)/.test ## put the code into the house's format
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
-bench: $(VENV)/.test ## measure what the notes and the README quote: start, memory, acknowledgements
+bench: $(VENV)/.bench ## measure what the notes and the README quote: start, memory, acknowledgements, pace, costs
 	$(BIN)/python -m benchmarks.slack
+	$(BIN)/python -m benchmarks.clouds
 
 readme: $(VENV)/.test ## write the README's help texts and command table anew from the code
 	$(BIN)/python -m tests.house.readme
@@ -54,6 +55,7 @@ lock: $(VENV)/.place ## pin the dependencies of pyproject.toml, with hashes (UPG
 	@echo "==> Locking"
 	@$(BUILD_REQUIRES) | $(COMPILE) --output-file requirements.lock pyproject.toml -
 	@$(BUILD_REQUIRES) | $(COMPILE) --output-file requirements-test.lock --extra test --constraint requirements.lock pyproject.toml -
+	@$(COMPILE) --output-file requirements-bench.lock --extra bench --constraint requirements.lock pyproject.toml
 
 clean: ## remove everything that was made
 	rm -rf $(VENV) dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -77,6 +79,11 @@ $(VENV)/.test: $(VENV)/.place requirements.lock requirements-test.lock pyproject
 	@$(PIP) install --quiet --require-hashes --requirement requirements-test.lock
 	@$(PIP) install --quiet --no-index --no-deps --no-build-isolation --editable .
 	@touch $(VENV)/.runtime $@
+
+$(VENV)/.bench: $(VENV)/.test requirements-bench.lock
+	@echo "==> Installing what the benchmarks compare with"
+	@$(PIP) install --quiet --require-hashes --requirement requirements-bench.lock
+	@touch $@
 
 $(VENV)/.place: $(if $(STALE),FORCE)
 ifneq ($(STALE),)
