@@ -46,7 +46,10 @@ def _demo(command: argparse.ArgumentParser) -> None:
 
 def _cancel(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "words", nargs="+", metavar="WORDS", help="as after /ota-cancel: job <job-id> <status>[,<status>...]"
+        "words",
+        nargs="+",
+        metavar="WORDS",
+        help="as after /ota-cancel: job, devices, strategy or preview; `devices @FILE ...` takes the names from a file",
     )
     _needs_config(command)
     command.set_defaults(do=cancel.cancel)

@@ -7,15 +7,16 @@ import sys
 import threading
 from dataclasses import dataclass
 
+from bot.cli.shown import TerminalReporter, finished, say, show, what_to_type
+from bot.cli.typed import Typed, read_typed
 from bot.config import Need, Settings, load
 from bot.domain.account import Account
 from bot.domain.cancellation import OPEN, Phase, State
-from bot.domain.command import parse
 from bot.domain.decisions import Refusal
 from bot.domain.errors import LedgerError, UsageError
-from bot.domain.order import AskPreview, Cancel, CancelJob
+from bot.domain.order import Cancel, CancelJob
 from bot.domain.policy import choose_account
-from bot.domain.wording import counts_line, job_line, now_at_most, number, seconds
+from bot.domain.wording import COMMAND
 from bot.engine.directory import TERMINAL, TerminalDirectory
 from bot.engine.executor import Executor
 from bot.engine.intake import Intake
@@ -24,17 +25,9 @@ from bot.wiring import Engine, build_engine, now, open_ledger
 from bot.wiring.logs import set_up
 
 
-class TerminalReporter:
-    """Tells the person at this terminal."""
-
-    def tell(self, state: State, text: str) -> None:
-        """Print it."""
-        print(f"#{state.id}: {text}")
-
-
 def cancel(given: argparse.Namespace) -> int:
     """Preview, ask for the job's id, cancel, and wait for the end; Ctrl-C stops the run."""
-    order = _order(given.words)
+    typed = read_typed(given.words)
     settings = load(given.config, given.environ, needs=frozenset({Need.CLOUDS}))
     set_up(secrets=settings.secrets, verbose=given.verbose)
     halt = Halt()
@@ -42,7 +35,7 @@ def cancel(given: argparse.Namespace) -> int:
     renewer = Renewer(engine.rooms)
     renewer.start()
     try:
-        return _Session(engine=engine, settings=settings, actor=_actor()).handle(order)
+        return _Session(engine=engine, settings=settings, actor=_actor()).handle(typed)
     except KeyboardInterrupt:
         print(
             "\nLeft at once. What was confirmed stays in the ledger; a running bot brings it to its end.",
@@ -53,14 +46,6 @@ def cancel(given: argparse.Namespace) -> int:
         halt.ask()
         renewer.stop()
         engine.close()
-
-
-def _order(words: list[str]) -> CancelJob | AskPreview:
-    order = parse(" ".join(words))
-    inner: object = order.order if isinstance(order, AskPreview) else order
-    if isinstance(inner, CancelJob) and isinstance(order, CancelJob | AskPreview):
-        return order
-    raise UsageError(f"“{order.verb}” is not yet to be had from the terminal; `job` and `preview job` are.")
 
 
 def _actor() -> str:
@@ -81,42 +66,52 @@ class _Session:
     def intake(self) -> Intake:
         return Intake(self.engine.rooms, TerminalReporter())
 
-    def handle(self, order: CancelJob | AskPreview) -> int:
-        inner: Cancel = order.order if isinstance(order, AskPreview) else order
-        account = choose_account(self.settings.accounts, inner.account, None)
-        reason = self.intake.not_yet(inner, account)
-        if reason or not isinstance(inner, CancelJob):
-            raise UsageError(reason or "")
-        if isinstance(order, AskPreview) or not inner.statuses:
-            print(self.intake.look(self.actor, inner, account, channel=None))
+    def handle(self, typed: Typed) -> int:
+        order = typed.order
+        account = choose_account(self.settings.accounts, order.account, None)
+        reason = self.intake.unable(order, account)
+        if reason:
+            raise UsageError(reason)
+        if typed.preview or (isinstance(order, CancelJob) and not order.statuses):
+            self._look(typed, account)
             return 0
-        return self._cancel(inner, account)
+        return self._cancel(order, account)
 
-    def _cancel(self, order: CancelJob, account: Account) -> int:
+    def _look(self, typed: Typed, account: Account) -> None:
+        """Show what is there, with commands as they are typed here."""
+        shown = self.intake.look(self.actor, typed.order, account, channel=None)
+        for line in shown.splitlines():
+            to_order = line.startswith("To order it:")
+            say(f"To order it: {typed.line}" if to_order else line.replace(f"{COMMAND} ", "ota-bot cancel "))
+
+    def _cancel(self, order: Cancel, account: Account) -> int:
         channel = next(iter(account.channels), None)  # where a running bot shows the card
         ordered = self.intake.order(self.actor, order, account, channel=channel, via="terminal", delivery=None)
-        self.intake.check(ordered.id)
-        state = self._state(ordered.id)
-        if state.phase is Phase.REFUSED:
-            print(f"You are {self.actor} here; `requesters` of account {account.name} would have to list that.")
-        if state.phase is not Phase.WAITING_CONFIRMATION:
-            return 1
-        _show(state)
-        if not self._confirmed(state, order):
-            return 1
-        return self._run(ordered.id)
-
-    def _confirmed(self, state: State, order: CancelJob) -> bool:
         try:
-            typed = input(f"Type the job's id ({order.job}) to cancel them, anything else to leave: ").strip()
+            button = self._asked(ordered.id)
         except (EOFError, KeyboardInterrupt):
-            typed = ""
-        button = "confirm" if typed == order.job else "withdraw"
-        done = self.intake.press(button, state.id, self.actor, None, in_time=lambda: True)
+            button = "withdraw"
+        return self._run(ordered.id) if button and self._pressed(button, ordered.id) else 1
+
+    def _asked(self, cancellation: int) -> str | None:
+        """Check an order, show what it would do, and return the answer to it; `None` where there is nothing to ask."""
+        self.intake.check(cancellation)
+        state = self._state(cancellation)
+        if state.phase is Phase.REFUSED:
+            say(f"You are {self.actor} here; `requesters` of account {state.account} would have to list that.")
+        if state.phase is not Phase.WAITING_CONFIRMATION:
+            return None
+        show(state)
+        wanted, whose = what_to_type(state)
+        typed = input(f"Type the {whose} id ({wanted}) to cancel them, anything else to leave: ").strip()
+        return "confirm" if typed == wanted else "withdraw"
+
+    def _pressed(self, button: str, cancellation: int) -> bool:
+        done = self.intake.press(button, cancellation, self.actor, None, in_time=lambda: True)
         if isinstance(done, Refusal):
-            print(done.reason)
+            say(done.reason)
         elif button == "withdraw":
-            print(f"#{state.id} is withdrawn. Nothing was cancelled.")
+            print(f"#{cancellation} is withdrawn. Nothing was cancelled.")
         return button == "confirm" and not isinstance(done, Refusal)
 
     def _run(self, cancellation: int) -> int:
@@ -127,7 +122,7 @@ class _Session:
         finally:
             self.engine.halt.ask()
             runner.join()
-        _finished(state)
+        finished(state, self.engine.rooms.ledger.names)
         return 0 if state.phase is Phase.DONE else 1
 
     def _work(self, cancellation: int) -> None:
@@ -167,23 +162,3 @@ class _Session:
         if state is None:
             raise LedgerError(f"There is no cancellation #{cancellation}.")
         return state
-
-
-def _show(state: State) -> None:
-    if state.preview is None or state.plan is None:
-        return
-    print(f"#{state.id} on {state.account}: {job_line(state.preview)}")
-    print(f"  would cancel   {', '.join(state.plan.statuses)}: {now_at_most(state.size, state.plan.at_most)}")
-    print(f"  all its tasks  {counts_line(state.preview)}")
-    print(f"  operation      {state.plan.operation}, about {seconds(state.estimate or 1)}")
-    print(f"  why            {state.order.reason or 'no reason given'}")
-    print(f"  plan           {(state.digest or '')[:12]}")
-
-
-def _finished(state: State) -> None:
-    run = state.run
-    print(f"#{state.id}: {state.phase.value}.{f' {state.why}' if state.why else ''}")
-    if run is not None:
-        confirmed = "not seen yet" if run.confirmed is None else number(run.confirmed)
-        print(f"  asked {number(run.asked)}, accepted {number(run.accepted)}")
-        print(f"  confirmed {confirmed}, left {number(run.left)}")

@@ -1,9 +1,9 @@
-"""A small company to try the bot in: people, channels, a cloud with pumps, and the bot configured for them."""
+"""A small company to try the bot in: people, channels, a cloud of each kind, and the bot configured for them."""
 
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -11,13 +11,29 @@ from typing import Final, Self
 from bot.config import Need, Settings, load
 from bot.engine.keeper import Halt
 from bot.playground.cloud.aliyun_cloud import AliyunCloud
+from bot.playground.cloud.enos_cloud import EnosCloud
+from bot.playground.cloud.tuya_cloud import TuyaCloud
+from bot.playground.jobs_ready import (
+    ALIYUN,
+    ENOS,
+    PUMPS,
+    TUYA,
+    VALVES,
+    Shelf,
+    gateways,
+    lamps,
+    pumps,
+    put,
+    turbines,
+)
+from bot.playground.page.clouds import aliyun, enos, tuya
 from bot.playground.page.page import Page
-from bot.playground.page.panel import Panel, aliyun
+from bot.playground.page.panel import Panel
 from bot.playground.slack.local_slack import LocalSlack
 from bot.wiring import Bot
 
-JOB: Final = "7glPHmaDYLAYMD1HHutT02"
-"""The job with a bad image that everything here is about."""
+JOB: Final = PUMPS.job
+"""The job with a bad image that everything here begins with."""
 ANN: Final = "U0ANN"
 BEN: Final = "U0BEN"
 GUS: Final = "U0GUS"
@@ -33,14 +49,20 @@ CAST: Final[Mapping[str, str]] = {
 """Whom one may act as on the page, and what they may do."""
 HOME: Final = False
 """Whether the app has a Home tab, as manifest.yml says; a test holds it."""
-SHORTCUTS: Final[Mapping[str, str]] = {}
+SHORTCUTS: Final[Mapping[str, str]] = {"cancel_form": "Cancel OTA tasks"}
 """The app's global shortcuts, names by callback_id, as manifest.yml says; a test holds it."""
 SECRETS: Final[Mapping[str, str]] = {
     "SLACK_BOT_TOKEN": "xoxb-local",
     "SLACK_APP_TOKEN": "xapp-local",
     "ALIYUN_KEY_ID": "LTAIplayground",
     "ALIYUN_KEY_SECRET": "playground-key-secret",
+    "TUYA_KEY_ID": "playgroundtuya",
+    "TUYA_KEY_SECRET": "playground-tuya-secret",
+    "ENOS_APP_KEY": "playground-app-key",
+    "ENOS_APP_SECRET": "playground-app-secret",
 }
+ORG: Final = "o15playground"
+"""The organization on EnOS."""
 
 CONFIG: Final = """\
 database = "ota-bot.db"
@@ -62,75 +84,37 @@ requesters = ["S0ONCALL"]
 approvers = ["S0LEADS"]
 default = true
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
-    """A job that is there to try things on; `counts` are tasks by Alibaba's status."""
-
-    job: str
-    note: str
-    name: str
-    version: str
-    counts: Mapping[str, int]
-    firmware: str = "T0F5b5tpFnHQrgfk030100"
-    selection: str = "STATIC"
-    status: str = "IN_PROGRESS"
-
-
-SMALL: Final = Ready(
-    job=JOB,
-    note="small",
-    name="pumps to 1.4.2",
-    version="1.4.2",
-    counts={"CONFIRM": 7, "QUEUED": 40, "NOTIFIED": 12, "IN_PROGRESS": 5},
-)
-DRAINING: Final = Ready(
-    job="drNs4Vq0LmYtB7xWc2aE03",
-    note="drains live",
-    name="valves to 3.0.1",
-    version="3.0.1",
-    firmware="T0Fv3o1sVaLvEs8k030100",
-    counts={"CONFIRM": 30, "QUEUED": 400, "NOTIFIED": 40, "IN_PROGRESS": 12, "SUCCEEDED": 118},
-)
-JOBS: Final = (
-    DRAINING,
-    Ready(
-        job="Lg20kZr8TnQwHf5uSd9iM1",
-        note="large",
-        name="meters to 5.2.0",
-        version="5.2.0",
-        firmware="T0Fm5e2tMeTeRs4j030100",
-        counts={"CONFIRM": 1200, "QUEUED": 15000, "NOTIFIED": 3000, "IN_PROGRESS": 800},
-    ),
-    Ready(
-        job="dYn6Gp3XoJkUe1vRzA8bC4",
-        note="dynamic batch",
-        name="gateways to 2.7.0",
-        version="2.7.0",
-        firmware="T0Fg2a7tGaTeWy6h030100",
-        counts={"QUEUED": 60, "NOTIFIED": 15, "SUCCEEDED": 240},
-        selection="DYNAMIC",
-    ),
-    Ready(
-        job="fIn9Hs5WyDiPl0gKt2mN77",
-        note="already finished",
-        name="sensors to 1.1.0",
-        version="1.1.0",
-        firmware="T0Fs1e1nSeNsOr2d030100",
-        counts={"SUCCEEDED": 236, "FAILED": 4},
-        status="COMPLETED",
-    ),
-)
-"""What the page offers beside the small job."""
+CONFIG_TUYA: Final = """
+[accounts.lamps]
+cloud = "tuya"
+endpoint = "{cloud}"
+key_id = "env:TUYA_KEY_ID"
+key_secret = "env:TUYA_KEY_SECRET"
+channels = ["C0OPS"]
+requesters = ["S0ONCALL"]
+approvers = ["S0LEADS"]
+"""
+CONFIG_ENOS: Final = """
+[accounts.wind]
+cloud = "enos"
+endpoint = "{cloud}"
+org = "{org}"
+key_id = "env:ENOS_APP_KEY"
+key_secret = "env:ENOS_APP_SECRET"
+channels = ["C0OPS"]
+requesters = ["S0ONCALL"]
+approvers = ["S0LEADS"]
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """A local Slack and a simulated cloud, running, with people and jobs in them."""
+    """A local Slack and simulated clouds, running, with people and jobs in them; `cloud` is Alibaba's."""
 
     slack: LocalSlack
     cloud: AliyunCloud
+    tuya: TuyaCloud | None = None
+    enos: EnosCloud | None = None
 
     def populate(self) -> None:
         """Put the people, the channels and one job with a bad image into it, and let Slack keep to its rates."""
@@ -142,24 +126,17 @@ class Stage:
         everyone = [ANN, BEN, GUS, LEA]
         self.slack.add_channel(OPS, "ota-ops", everyone)
         self.slack.add_channel(AUDIT, "ota-audit", everyone)
-        self.add(SMALL)
-
-    def add(self, ready: Ready) -> None:
-        """Put a job into the cloud."""
-        self.cloud.fleet.add_job(
-            ready.job,
-            name=ready.name,
-            dest_version=ready.version,
-            counts=ready.counts,
-            selection=ready.selection,
-            job_status=ready.status,
-            firmware_id=ready.firmware,
-        )
+        put(self.cloud.fleet, PUMPS)
 
     def settings(self, folder: Path) -> Settings:
         """Write the configuration into `folder` and load it, as `ota-bot run` would."""
         config = folder / "ota-bot.toml"
-        config.write_text(CONFIG.format(slack=self.slack.api_url, cloud=self.cloud.url))
+        written = CONFIG.format(slack=self.slack.api_url, cloud=self.cloud.url)
+        if self.tuya is not None:
+            written += CONFIG_TUYA.format(cloud=self.tuya.url)
+        if self.enos is not None:
+            written += CONFIG_ENOS.format(cloud=self.enos.url, org=ORG)
+        config.write_text(written)
         return load(config, SECRETS, needs=frozenset({Need.SLACK, Need.CLOUDS}))
 
 
@@ -167,11 +144,21 @@ class World:
     """The stage with the real bot connected to it over real sockets; a context manager. `ready` is the bot's line."""
 
     def __init__(self, *, port: int = 0) -> None:
-        cloud = AliyunCloud(keys={SECRETS["ALIYUN_KEY_ID"]: SECRETS["ALIYUN_KEY_SECRET"]})
-        self._notes = {ready.job: ready.note for ready in (SMALL, *JOBS)}
-        # Further clouds stand beside this one, each with its own jobs, calls and dials.
-        clouds = (aliyun(cloud, notes=self._notes, draining=(DRAINING.job,), another=self.another),)
-        panel = Panel(*clouds, suggestion=self.suggestion)
+        self.aliyun = AliyunCloud(keys={SECRETS["ALIYUN_KEY_ID"]: SECRETS["ALIYUN_KEY_SECRET"]})
+        self.tuya = TuyaCloud(keys={SECRETS["TUYA_KEY_ID"]: SECRETS["TUYA_KEY_SECRET"]})
+        self.enos = EnosCloud(keys={SECRETS["ENOS_APP_KEY"]: SECRETS["ENOS_APP_SECRET"]}, org_id=ORG)
+        shelves = (
+            Shelf(self.aliyun.fleet, ALIYUN, pumps),
+            Shelf(self.tuya.fleet, TUYA, lamps),
+            Shelf(self.enos.fleet, ENOS, turbines),
+        )
+        self._shelves = shelves
+        panel = Panel(
+            aliyun(self.aliyun, notes=shelves[0].notes, draining=(VALVES.job,), another=shelves[0].another),
+            tuya(self.tuya, notes=shelves[1].notes, another=shelves[1].another),
+            enos(self.enos, notes=shelves[2].notes, another=shelves[2].another),
+            suggestions=self.suggestions,
+        )
         self._page = Page(slack=lambda: self.stage.slack, panel=panel, cast=CAST, has_home=HOME, shortcuts=SHORTCUTS)
         slack = LocalSlack(
             port=port,
@@ -179,7 +166,7 @@ class World:
             app_token=SECRETS["SLACK_APP_TOKEN"],
             extra_routes=self._page.routes,
         )
-        self.stage = Stage(slack=slack, cloud=cloud)
+        self.stage = Stage(slack=slack, cloud=self.aliyun, tuya=self.tuya, enos=self.enos)
         self._folder = tempfile.TemporaryDirectory(prefix="ota-bot-demo-")
         self._open = ExitStack()
         self.ready = ""
@@ -190,28 +177,25 @@ class World:
         return Path(self._folder.name)
 
     def another(self) -> None:
-        """Put one more small job into the cloud, because what is cancelled stays cancelled."""
-        number = 1 + list(self._notes.values()).count(SMALL.note)
-        again = replace(SMALL, job=f"aGn{number:02d}Kq7TzRw4XbN9vHc0", name=f"{SMALL.name}, wave {number}")
-        self.stage.add(again)
-        self._notes[again.job] = again.note
+        """Put one more small job into each cloud, because what is cancelled stays cancelled."""
+        for shelf in self._shelves:
+            shelf.another()
 
-    def suggestion(self) -> str | None:
-        """Return the words that cancel the newest small job of which something waits, or None."""
-        fleet = self.stage.cloud.fleet
-        small = [job.job_id for job in fleet.jobs() if self._notes.get(job.job_id) == SMALL.note]
-        waiting = [job for job in small if fleet.counts(job)["QUEUED"]]
-        return f"job {waiting[-1]} queued,notified because 1.4.2 bricks pumps" if waiting else None
+    def suggestions(self) -> list[str]:
+        """Return words to try: one order of each cloud, while something waits there, and one that stops a batch."""
+        found = [*(shelf.suggestion() for shelf in self._shelves), gateways(self.aliyun.fleet)]
+        return [words for words in found if words is not None]
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
             opening.callback(self._folder.cleanup)
             opening.enter_context(self.stage.slack)
-            opening.enter_context(self.stage.cloud)
+            for cloud in (self.aliyun, self.tuya, self.enos):
+                opening.enter_context(cloud)
             opening.callback(self._page.close)
             self.stage.populate()
-            for ready in JOBS:
-                self.stage.add(ready)
+            for shelf in self._shelves:
+                shelf.fill()
             for user in CAST:
                 self.stage.slack.direct(user)
             halt = Halt()

@@ -3,6 +3,7 @@
 The cards are drawn from states that were folded from decisions; everything else happens before the camera.
 """
 
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,8 +18,9 @@ from bot.domain.cancellation import Phase, State
 from bot.domain.decisions import Decision
 from bot.domain.order import CancelJob
 from bot.domain.plan import Job
+from bot.playground.jobs_ready import LAMPS, PUMPS
 from bot.playground.slack.workspace import BOT_USER
-from bot.playground.world import JOB, LEA, OPS, SMALL, World
+from bot.playground.world import JOB, LEA, OPS, World
 from bot.slack.card import card
 from tests import builders as made
 from tests.browser.machine import ARGUMENTS, INSTALL, found
@@ -29,7 +31,14 @@ LARGEST: Final = 150_000
 """Bytes of one picture: they are in every clone."""
 COLOURS: Final = 160
 ORDER: Final = CancelJob(job=JOB, statuses=made.ORDER.statuses, reason="1.4.2 bricks pumps")
-TYPED: Final = f"/ota-cancel job {JOB} queued,notified because 1.4.2 bricks pumps"
+TYPED: Final = f"job {JOB} queued,notified because 1.4.2 bricks pumps"
+FLICKERING: Final = tuple(f"lamp-{number:06d}" for number in range(5, 16))
+BUTTONS: Final = {
+    "devices": "Cancel 2 upgrades",
+    "strategy": "Stop this strategy",
+    "enos": "Cancel 24 upgrades",
+}
+"""What the red button says on each card."""
 SPECIAL: Final[Mapping[str, tuple[Decision, ...]]] = {
     "running-stopping": (*made.RUNNING, made.send(), made.stop()),
     "voided": (*made.APPROVED, made.void("it would hit 73 devices, more than the 59 that were confirmed")),
@@ -49,7 +58,7 @@ def states() -> Iterator[tuple[str, State]]:
 
 def dressed(state: State) -> State:
     """Return the state as one of the playground's own job."""
-    job = Job(id=JOB, name=SMALL.name, status="IN_PROGRESS", version=SMALL.version)
+    job = Job(id=JOB, name=PUMPS.name, status="IN_PROGRESS", version=PUMPS.version)
     plan = state.plan and replace(state.plan, job=JOB)
     stopped_by = state.stopped_by and LEA
     preview = state.preview and replace(state.preview, job=job)
@@ -135,10 +144,54 @@ def views(browser: Browser) -> None:
             keep("phone", page)
 
 
+def operations(browser: Browser) -> None:
+    """Take a picture of what the other operations and clouds look like, the form, and the files in a thread."""
+    with World() as world:
+        slack = world.stage.slack
+        _, lamps, wind, gateways = world.suggestions()
+        with tab(browser, slack.url, width=1240, height=1400) as page:
+            for name, words in (("devices", lamps), ("strategy", gateways), ("enos", wind)):
+                types(page, words)
+                page.get_by_role("button", name=BUTTONS[name]).wait_for()
+                keep(f"card-{name}", page.locator("#messages .message", has=page.locator("h3")).last)
+            types(page, "jobs")
+            page.locator("#messages .only", has_text="Running batches").wait_for()
+            keep("jobs", page.locator("#messages .message").last)
+            filled_in(page)
+            world.another()  # so that there are two jobs of the firmware, of which one fails
+            world.tuya.faults.add("permission_refused", "CancelOTATaskByDevice")
+            types(page, f"devices {','.join(FLICKERING)} product {LAMPS.product} firmware {LAMPS.firmware} on lamps")
+            page.get_by_role("button", name="Cancel 22 upgrades").click()
+            page.get_by_role("button", name="Cancel them").click()
+            partly = page.locator("#messages .message", has=page.get_by_role("heading", name="Partly done")).first
+            partly.wait_for()
+            partly.get_by_role("button", name="3 replies").click()
+            page.locator("#replies a", has_text=".csv").wait_for()
+            settle(page)
+            keep("left-over", page.locator("#thread"))
+
+
+def filled_in(page: Page) -> None:
+    """Open the form, name devices in it, and take a picture."""
+    types(page, "")
+    form = page.get_by_role("dialog", name="Cancel OTA tasks")
+    form.get_by_role("radio", name="Named devices").check()
+    form.get_by_role("textbox", name="Names of the devices").fill("pump-0117\npump-0118\npump-0342")
+    form.get_by_role("textbox", name=re.compile("^Job")).fill(JOB)
+    settle(page)
+    keep("form", form)
+    page.keyboard.press("Escape")
+
+
+def types(page: Page, words: str) -> None:
+    """Type the command and these words."""
+    page.locator("#text").fill(f"/ota-cancel {words}".rstrip())
+    page.keyboard.press("Enter")
+
+
 def order(page: Page, statuses: str) -> None:
     """Type the order."""
-    page.locator("#text").fill(TYPED.replace("queued,notified", statuses))
-    page.keyboard.press("Enter")
+    types(page, TYPED.replace("queued,notified", statuses))
 
 
 def refused(page: Page) -> None:
@@ -166,6 +219,7 @@ def main() -> int:
         browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
         cards(browser)
         views(browser)
+        operations(browser)
         browser.close()
     return 0
 

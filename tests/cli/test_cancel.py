@@ -193,7 +193,12 @@ class TestUsage:
         assert [] == terminal.cloud.arrivals
 
     @pytest.mark.parametrize(
-        ("words", "said"), [("jbo x queued", "jbo"), ("devices d job j", "not yet"), ("list", "not yet")]
+        ("words", "said"),
+        [
+            ("jbo x queued", "jbo"),
+            ("devices d job", "a job's id"),
+            ("list", "“list” is not for the terminal; job, devices, strategy, preview are."),
+        ],
     )
     def test_more_wrong_words(
         self, terminal: Terminal, capsys: pytest.CaptureFixture[str], words: str, said: str

@@ -17,7 +17,7 @@ from bot.config import Need, load
 from bot.domain.cancellation import State
 from bot.domain.errors import LedgerError
 from bot.domain.events import Event
-from bot.domain.plan import CANCEL_JOB
+from bot.domain.offer import CANCEL_JOB
 from bot.engine.keeper import Halt
 from bot.ledger.chain import Verified
 from bot.ledger.ledger import Ledger

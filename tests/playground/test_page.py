@@ -10,9 +10,12 @@ import requests
 import yaml
 
 from bot.playground.cloud.aliyun_cloud import AliyunCloud
-from bot.playground.cloud.faults import FaultKind
+from bot.playground.cloud.enos_cloud import EnosCloud
+from bot.playground.cloud.faults import FaultKind, Faults
+from bot.playground.cloud.tuya_cloud import TuyaCloud
+from bot.playground.page.clouds import DIALS, ENOS_DIALS, aliyun, enos, tuya
 from bot.playground.page.page import Page
-from bot.playground.page.panel import DIALS, Panel, aliyun
+from bot.playground.page.panel import Panel
 from bot.playground.slack.local_slack import LocalSlack
 from bot.playground.slack.workspace import BOT_USER
 from bot.playground.world import HOME, SHORTCUTS
@@ -194,12 +197,12 @@ def test_each_cloud_is_shown_and_turned_by_itself(cloud: AliyunCloud) -> None:
     with AliyunCloud(keys={}) as other:
         other.fleet.add_job("J2", counts={"init": 2, "odd": 1})
         second = replace(aliyun(other), name="enos", title="EnOS", words={"init": "queued"}, limits={"cancel": 5})
-        panel = Panel(aliyun(cloud), second, suggestion=lambda: "job J1 queued")
+        panel = Panel(aliyun(cloud), second, suggestions=lambda: ["job J1 queued"])
 
         panel.turn({"cloud": "enos", "dial": "drop"})
         shown = panel.snapshot()
 
-        assert "job J1 queued" == shown["try"]
+        assert ["job J1 queued"] == shown["try"]
         assert [["J1"], ["J2"]] == [[job["id"] for job in one["jobs"]] for one in shown["clouds"]]
         assert [["queued", 2], ["odd", 1]] == shown["clouds"][1]["jobs"][0]["counts"]
         assert ([], 1) == (cloud.faults.waiting(), len(other.faults.waiting()))
@@ -225,3 +228,20 @@ def test_the_page_offers_what_the_manifest_says() -> None:
     assert SHORTCUTS == {
         one["callback_id"]: one["name"] for one in features.get("shortcuts", []) if one["type"] == "global"
     }
+
+
+def test_every_dial_breaks_its_cloud() -> None:
+    """Each cloud has the faults that its dials turn, and a dial for cancels meets each of its cancelling operations."""
+    with AliyunCloud(keys={}) as first, TuyaCloud(keys={}) as second, EnosCloud(keys={}) as third:
+        panel = Panel(aliyun(first), tuya(second), enos(third))
+        for cloud, dials in (("aliyun", DIALS), ("tuya", DIALS), ("enos", ENOS_DIALS)):
+            for name in dials:
+                panel.turn({"cloud": cloud, "dial": name, "seconds": 1})
+
+        assert [len(DIALS), len(DIALS), len(ENOS_DIALS)] == [
+            sum(dial["on"] is not None for dial in shown["dials"]) for shown in panel.snapshot()["clouds"]
+        ]
+    drop = Faults()
+    for action in ("CancelOTATaskByJob", "CancelOTATaskByDevice", "CancelOTAStrategyByJob", "ListOTATaskByJob"):
+        drop.add(DIALS["drop"].kind, DIALS["drop"].action)
+        assert action.startswith("Cancel") == (drop.take(action).kind is FaultKind.DROP_AFTER)

@@ -1,12 +1,13 @@
-"""The tour, and the world it is played in: the real bot, a local Slack that keeps Slack's rates, a simulated cloud."""
+"""The tour, and the world it is played in: the real bot, a local Slack that keeps Slack's rates, simulated clouds."""
 
 from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
 
+from bot.playground.jobs_ready import ALIYUN, LAMPS, TURBINES
 from bot.playground.tour import play
-from bot.playground.world import ANN, JOB, JOBS, OPS, World
+from bot.playground.world import ANN, JOB, OPS, World
 
 PATIENCE = 30.0
 
@@ -17,8 +18,8 @@ def world() -> Iterator[World]:
         yield world
 
 
-def test_the_tour_tells_the_main_job(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    """A slip, the card, a stranger's press, the confirmation, the call, the audit and the chain come in this order."""
+def test_the_tour_tells_an_order_of_each_cloud(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """A slip, a card, a stranger's press, each cloud's order and calls, the audit and the chain come in this order."""
     play(world)
 
     said = capsys.readouterr().out
@@ -32,13 +33,31 @@ def test_the_tour_tells_the_main_job(world: World, capsys: pytest.CaptureFixture
         "asked 52 · accepted 52 · confirmed 52 · left 0",
         "CancelOTATaskByJob\n     CancelInProgressTask=false\n     CancelNotifiedTask=true",
         "52 CANCELED",
+        "devices lamp-000005,lamp-000027 job",
+        "Waiting for confirmation · cancellation #2",
+        "CancelOTATaskByDevice\n     FirmwareId=",
+        "devices=lamp-000005, lamp-000027",
+        "asked 2, accepted 2, confirmed 2, left 0",
+        f"searchTask jobId = '{TURBINES.job}' and status in ('init','published')",
+        "Waiting for confirmation · cancellation #3",
+        "cancelTask\n     jobId=",
+        "devices=turbine-000001, turbine-000002, turbine-000003, … turbine-000024 (24)",
+        "asked 24, accepted 24, confirmed 24, left 0",
         "#1 confirmed plan",
+        "#3 done",
         "The chain holds:",
     )
     places = [said.find(fact) for fact in facts]
     assert -1 not in places, facts[places.index(-1)]
     assert all(before < after for before, after in pairwise(places))
-    assert 52 == world.stage.cloud.fleet.counts(JOB)["CANCELED"]
+    assert [52, 2, 24] == [
+        sum(fleet.canceled(job).values())
+        for fleet, job in (
+            (world.aliyun.fleet, JOB),
+            (world.tuya.fleet, LAMPS.job),
+            (world.enos.fleet, TURBINES.job),
+        )
+    ]
     assert [] == [call for call in world.stage.slack.calls if call.error]
 
 
@@ -60,7 +79,7 @@ def test_many_orders_at_once_keep_to_slacks_rates(world: World) -> None:
     assert slack.enforce_rates
     jobs = [
         JOB,
-        *(ready.job for ready in JOBS if ready.counts.get("QUEUED", 0) < 100 and ready.status == "IN_PROGRESS"),
+        *(ready.job for ready in ALIYUN[1:] if ready.counts.get("QUEUED", 0) < 100 and ready.status == "IN_PROGRESS"),
     ]
     for _ in range(3 - len(jobs[1:])):
         world.another()
@@ -72,3 +91,19 @@ def test_many_orders_at_once_keep_to_slacks_rates(world: World) -> None:
 
     assert 4 == len(cards) == len(jobs)
     assert [] == [call.method for call in slack.calls if call.error == "ratelimited"]
+
+
+def test_there_is_an_order_to_try_on_each_cloud(world: World) -> None:
+    """What the page offers to try is an order of each cloud that has something waiting, and it finds its way there."""
+    world.tuya.fleet.cancel(LAMPS.job, statuses=("QUEUED",))
+    before = world.suggestions()
+    world.another()
+    after = world.suggestions()
+
+    assert ["job 7glPHmaDYL", "job wTb3Jk9SvC", "strategy dYn6G"] == [words[:14] for words in before]
+    assert ["job aGn02Kq7Tz", "devices lamp-0", "job wTb02Rf5Bz", "strategy dYn6G"] == [words[:14] for words in after]
+    for words in after:
+        world.stage.slack.command(ANN, OPS, words)
+    cards = world.stage.slack.wait_for(lambda: world.stage.slack.messages(OPS)[3:], PATIENCE)
+
+    assert cards[-1].text.startswith("Waiting for confirmation")

@@ -4,6 +4,7 @@ import json
 import threading
 from dataclasses import dataclass, field
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import Any, cast
 
 from starlette.types import Send
@@ -33,6 +34,8 @@ class FaultKind(StrEnum):
     PARAMETER_REFUSED = "parameter_refused"  # not executed, good parameters are refused
     PERMISSION_REFUSED = "permission_refused"  # not executed, the caller may not do this
     SIGNATURE_REFUSED = "signature_refused"  # a good signature is refused
+    NONCE_USED = "nonce_used"  # not executed, a fresh nonce is called used
+    NONCE_USED_AFTER = "nonce_used_after"  # executed; something on the way sent it twice, and this answers the second
     TRUNCATED = "truncated"  # executed, JSON cut in half
     WRONG_TYPE = "wrong_type"  # executed, a JSON list instead of an object
     NUMBER_STRINGS = "number_strings"  # executed, numbers written as strings
@@ -50,7 +53,10 @@ _PADDING = "x" * 5_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One thing that goes wrong; `action` None means any, `header` is what tells a throttled caller when."""
+    """One thing that goes wrong; `action` None means any, and `*` in it any rest.
+
+    `header` is what tells a throttled caller when.
+    """
 
     kind: FaultKind
     action: str | None
@@ -60,7 +66,8 @@ class Fault:
     def concerns(self, action: str) -> bool:
         """Tell whether a call of `action` can meet this fault."""
         words = _WORDS.get(self.kind, "").split("|")
-        return self.action in {None, action} and any(word in action.lower() for word in words)
+        named = self.action is None or fnmatchcase(action, self.action)
+        return named and any(word in action.lower() for word in words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +108,7 @@ class Faults:
         seconds: float | None = None,
         header: str | None = None,
     ) -> Fault:
-        """Break the next `times` calls of `action` (None: all calls, any action).
+        """Break the next `times` calls of `action` (None: all calls, any action; `Cancel*`: all that begin so).
 
         `header` is "Retry-After" or "x-acs-retry-after", for a throttle, and tells `seconds`.
         Raises ValueError for a kind that does not exist or that this cloud does not have.

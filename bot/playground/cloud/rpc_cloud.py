@@ -22,6 +22,7 @@ from bot.playground.cloud.rpc_operations import Operations
 _KEY_MATERIAL = frozenset({"Signature", "AccessKeyId", "SecurityToken"})
 
 _SYSTEM_EXCEPTION = (200, "iot.system.SystemException", "A system exception occurred.")
+_NONCE_USED = (400, "SignatureNonceUsed", "Specified signature nonce was used already.")
 _BEFORE: Answers = {
     FaultKind.THROTTLE: (400, "Throttling.User", "Request was denied due to user flow control."),
     FaultKind.HTTP_500: (500, "InternalError", "The request processing has failed due to some unknown error."),
@@ -31,8 +32,12 @@ _BEFORE: Answers = {
     # Its answer tells what was signed, so it is written later.
     FaultKind.SIGNATURE_REFUSED: (400, "SignatureDoesNotMatch", ""),
     FaultKind.SYSTEM_EXCEPTION: _SYSTEM_EXCEPTION,
+    FaultKind.NONCE_USED: _NONCE_USED,
 }
-_AFTER: Answers = {FaultKind.SYSTEM_EXCEPTION_AFTER: _SYSTEM_EXCEPTION}
+_AFTER: Answers = {
+    FaultKind.SYSTEM_EXCEPTION_AFTER: _SYSTEM_EXCEPTION,
+    FaultKind.NONCE_USED_AFTER: _NONCE_USED,
+}
 
 
 class RpcCloud(CloudServer[RpcCall]):

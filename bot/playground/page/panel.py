@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from bot.playground.cloud.aliyun_cloud import AliyunCloud
 from bot.playground.cloud.faults import FaultKind, Faults
 from bot.playground.cloud.fleet import Fleet, Job
 from bot.playground.slack.forms import CannotAct
@@ -20,7 +19,6 @@ MOVES: Final = 2
 """Tasks that move on in each step."""
 MOST_CALLS: Final = 2_000
 """Calls that are looked at: far more than any cloud takes in the window."""
-_CANCEL: Final = "CancelOTATaskByJob"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,42 +34,6 @@ class Dial:
     action: str | None = None
     times: int | None = 1
     most: int | None = None
-
-
-DIALS: Final[Mapping[str, Dial]] = {
-    "latency": Dial(
-        label="Latency", does="Every answer comes so much later.", kind=FaultKind.LATENCY, times=None, most=6
-    ),
-    "throttle": Dial(
-        label="Throttle",
-        does="The next 3 calls are refused for coming too fast.",
-        kind=FaultKind.THROTTLE,
-        times=3,
-    ),
-    "drop": Dial(
-        label="Drop",
-        does="The next cancel is carried out, and its answer lost.",
-        kind=FaultKind.DROP_AFTER,
-        action=_CANCEL,
-    ),
-    "refuse": Dial(
-        label="Refuse",
-        does="The next cancel is refused: bad signature.",
-        kind=FaultKind.SIGNATURE_REFUSED,
-        action=_CANCEL,
-    ),
-}
-"""The dials of Alibaba's cloud, by their names."""
-WORDS: Final[Mapping[str, str]] = {
-    "CONFIRM": "unconfirmed",
-    "QUEUED": "queued",
-    "NOTIFIED": "notified",
-    "IN_PROGRESS": "in-progress",
-    "SUCCEEDED": "succeeded",
-    "FAILED": "failed",
-    "CANCELED": "cancelled",
-}
-"""The bot's words for Alibaba's statuses, in the order of a task's way."""
 
 
 class Call(Protocol):
@@ -115,32 +77,17 @@ class Shown:
     another: Callable[[], None] | None = None
 
 
-def aliyun(cloud: AliyunCloud, **more: Any) -> Shown:
-    """Show a simulated Alibaba Cloud; `more` are further fields of `Shown`."""
-    return Shown(
-        name="aliyun",
-        title="Alibaba Cloud",
-        fleet=cloud.fleet,
-        faults=cloud.faults,
-        arrivals=cloud.arrivals,
-        limits=cloud.gate.limits,
-        words=WORDS,
-        dials=DIALS,
-        **more,
-    )
-
-
 class Panel:
-    """Reads and turns the simulated clouds; `suggestion` gives the words to try next, or None."""
+    """Reads and turns the simulated clouds; `suggestions` gives the words to try, those to try first before others."""
 
     def __init__(
         self,
         *clouds: Shown,
-        suggestion: Callable[[], str | None] = lambda: None,
+        suggestions: Callable[[], Sequence[str]] = tuple,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clouds = {cloud.name: cloud for cloud in clouds}
-        self._suggestion = suggestion
+        self._suggestions = suggestions
         self._clock = clock
         self._stepped = clock()
 
@@ -152,7 +99,10 @@ class Panel:
             for cloud in self._clouds.values():
                 for job_id in cloud.draining:
                     cloud.fleet.drain(job_id, MOVES)
-        return {"clouds": [self._cloud(cloud, now) for cloud in self._clouds.values()], "try": self._suggestion()}
+        return {
+            "clouds": [self._cloud(cloud, now) for cloud in self._clouds.values()],
+            "try": list(self._suggestions()),
+        }
 
     def _cloud(self, cloud: Shown, now: float) -> Payload:
         waiting = {fault.kind: (fault.seconds, times) for fault, times in cloud.faults.waiting()}

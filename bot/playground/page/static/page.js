@@ -606,12 +606,13 @@ function drawShortcuts() {
   });
 }
 
-/** Offer the words to try next, where and when they can be typed; once their job has a card, another job to try. */
+/** Offer the first words to try whose job has no card yet, where and when they can be typed; then another job to try. */
 function drawTry() {
   const more = cloud?.clouds.find((one) => one.another);
   const first = seen?.places[0]?.id === here.place;
-  const taken = cloud?.try && seen?.messages.some((one) => !one.only && JSON.stringify(one.blocks).includes(cloud.try.split(" ")[1]));
-  const words = cloud?.try && !taken && `${seen?.command} ${cloud.try}`;
+  const cards = (seen?.messages ?? []).filter((one) => !one.only).map((one) => JSON.stringify(one.blocks));
+  const next = cloud?.try.find((words) => !cards.some((card) => card.includes(words.match(/(?:job|strategy) (\S+)/)[1])));
+  const words = next && `${seen?.command} ${next}`;
   $("try").hidden = !first || !(words || more) || Boolean($("text").value);
   $("try-lead").textContent = words ? "Try this:" : "To try it again:";
   $("try-it").replaceChildren(words ? el("code", {}, words) : "Add a small job");
