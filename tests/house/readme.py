@@ -4,6 +4,7 @@ A block is a marker with a fenced block or a table under it:
 
     <!-- help: ota-bot run -->   the command's `--help`
     <!-- commands -->            a table of what can be typed after /ota-cancel
+    <!-- parameters -->          a table of what the clouds' documents ask for, and the test of each
     <!-- config -->              an example that the bot can load; written by hand
 """
 
@@ -18,6 +19,7 @@ from unittest import mock
 from bot.cli import parser
 from bot.domain.command import FORMS, usage
 from bot.domain.words import COMMAND
+from tests.documents.parameters import table
 from tests.house.tree import ROOT
 
 README: Final = ROOT / "README.md"
@@ -51,7 +53,7 @@ def command_table() -> str:
 def generated() -> Mapping[str, str]:
     """Return what must stand under each marker, but for the config, which is written by hand."""
     helps = {f"help: {command.prog}": f"```text\n{help_of(command)}```" for command in programs(parser())}
-    return {**helps, "commands": command_table()}
+    return {**helps, "commands": command_table(), "parameters": table()}
 
 
 def blocks(text: str) -> Iterator[tuple[str, str]]:
