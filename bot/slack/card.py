@@ -130,7 +130,9 @@ def _counted(state: State, preview: Preview, *, before: bool) -> list[str]:
     seen, named = state.run.seen if state.run else None, preview.reading.named
     if seen is not None:
         now = replace(preview, reading=seen)
-        fields = [f"*Its tasks when last read*\n{safe(counts_line(now, seen.finished), 500)}"]
+        # Not the cloud's own word for them: it is a state word, and only the present state stands on the card.
+        ended = {word if word.upper() != "FAILED" else "unsuccessful": n for word, n in (seen.finished or {}).items()}
+        fields = [f"*Its tasks when last read*\n{safe(counts_line(now, ended or None), 500)}"]
         if seen.named is not None:
             sent = sum(step.count for step in state.plan.steps) if state.plan else 0
             fields.append(f"*Of the {number(sent)} in the plan*\n{safe(named_line(seen.named), 500)}")

@@ -155,7 +155,7 @@ def operations(browser: Browser) -> None:
                 page.get_by_role("button", name=BUTTONS[name]).wait_for()
                 keep(f"card-{name}", page.locator("#messages .message", has=page.locator("h3")).last)
             types(page, "jobs")
-            page.locator("#messages .only", has_text="Running batches").wait_for()
+            page.locator("#messages .only", has_text="newest first").wait_for()
             keep("jobs", page.locator("#messages .message").last)
             filled_in(page)
             world.another()  # so that there are two jobs of the firmware, of which one fails
@@ -181,6 +181,7 @@ def filled_in(page: Page) -> None:
     settle(page)
     keep("form", form)
     page.keyboard.press("Escape")
+    form.wait_for(state="detached")
 
 
 def types(page: Page, words: str) -> None:
