@@ -25,9 +25,10 @@ demo: $(VENV)/.runtime ## show the bot at work: a local Slack and simulated clou
 	@echo "==> ota-bot demo $(ARGS)"
 	@$(BIN)/ota-bot demo $(ARGS)
 
+# Four workers on two cores: the tests wait (for sockets, browsers, rate limits) more than they work.
 test: lint ## run everything that must hold: lint, types, rooms, tests
 	@echo "==> Tests"
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.test ## check the style, the types and the imports between the rooms
 	@echo "==> Style, types and rooms"
