@@ -73,16 +73,19 @@ class _Session:
         if reason:
             raise UsageError(reason)
         if typed.preview or (isinstance(order, CancelJob) and not order.statuses):
-            self._look(typed, account)
-            return 0
+            return self._look(typed, account)
         return self._cancel(order, account)
 
-    def _look(self, typed: Typed, account: Account) -> None:
+    def _look(self, typed: Typed, account: Account) -> int:
         """Show what is there, with commands as they are typed here."""
         shown = self.intake.look(self.actor, typed.order, account, channel=None)
+        if isinstance(shown, Refusal):
+            say(shown.reason)
+            return 1
         for line in shown.splitlines():
             to_order = line.startswith("To order it:")
             say(f"To order it: {typed.line}" if to_order else line.replace(f"{COMMAND} ", "ota-bot cancel "))
+        return 0
 
     def _cancel(self, order: Cancel, account: Account) -> int:
         channel = next(iter(account.channels), None)  # where a running bot shows the card

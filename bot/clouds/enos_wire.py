@@ -118,6 +118,8 @@ def number(value: Any) -> int | None:
 
 
 def words(found: Mapping[str, Any], name: str) -> str:
-    """Return a field that is text; empty when it is missing or anything else."""
+    """Return a field that is text, or EnOS's StringI18n; empty when it is missing or anything else."""
     value = found.get(name)
+    if isinstance(value, dict):
+        value = value.get("defaultValue")
     return value if isinstance(value, str) else ""

@@ -54,7 +54,8 @@ def counts_line(preview: Preview, finished: Mapping[str, int | None] | None = No
     if counts.get(Status.SCHEDULED):
         shown.insert(0, f"scheduled {number(counts[Status.SCHEDULED])}")
     shown += [f"{ENDED.get(word.upper(), word.lower())} {number(count)}" for word, count in (finished or {}).items()]
-    if finished is None and preview.reading.canceled is not None:
+    told = {word.upper() for word in finished or {}} & {"CANCELED", "CANCELLED"}
+    if not told and preview.reading.canceled is not None:
         shown.append(f"cancelled {number(preview.reading.canceled)}")
     return ", ".join(shown)
 

@@ -209,13 +209,13 @@ class Intake:
                 ended.retry_of, lambda latest, now: decisions.came_to_nothing(latest, now, new=ended.id)
             )
 
-    def look(self, actor: str, order: Cancel, account: Account, *, channel: str | None) -> str:
+    def look(self, actor: str, order: Cancel, account: Account, *, channel: str | None) -> str | Refusal:
         """Answer `preview`, or a job without statuses, by reading the cloud; stores nothing but a refusal."""
         sight = self._rooms.directory.look(actor, channel, account, within=UNHURRIED)
         refusal = fault(sight, account, Role.REQUEST)
         if refusal is not None:
             self._remember(actor, refusal, "order", None, sight)
-            return f"Refused: {refusal}. Nothing was changed."
+            return Refusal(f"Refused: {refusal}. Nothing was changed.")
         cloud = self._rooms.clouds[account.name]
         look = cloud.look(order, order.names if isinstance(order, CancelDevices) else ())
         preview, plan = look.preview, freeze(order, look.preview, account, look.names)

@@ -142,7 +142,8 @@ def _counted(state: State, preview: Preview, *, before: bool) -> list[str]:
         fields = [f"{counted}\n{safe(counts_line(preview), 500)}"]
     if named is not None:
         count = state.order.count if isinstance(state.order, CancelDevices) else None
-        fields.append(f"*Of the {number(count)} named*\n{safe(named_line(named), 500)}")
+        jobs = f", in {len(preview.jobs)} jobs" if preview.others else ""
+        fields.append(f"*Of the {number(count)} named{jobs}*\n{safe(named_line(named), 500)}")
     return fields
 
 

@@ -139,7 +139,8 @@ class Commands:
         doing = f"Reading {about(order)} on {safe(account.name)}; nothing is changed."
 
         def look() -> Message:
-            return said(self._intake.look(asked.user, order, account, channel=asked.channel))
+            shown = self._intake.look(asked.user, order, account, channel=asked.channel)
+            return refusal_message(shown) if isinstance(shown, Refusal) else said(shown)
 
         looked = self._orders.later(look, asked)
         return Answered(message=Message(text=doing), then=lambda: self._keeper.look(account.name, looked))

@@ -48,10 +48,10 @@ def _call_reply(event: Event, _state: State) -> Message | None:
     body = event.body
     if body["outcome"] == "done":
         return None
-    said = " ".join(str(body[name]) for name in ("code", "message") if body[name])
+    said = " ".join(str(body[name]) for name in ("code", "message") if body[name]).rstrip(".")
     request = f" Request {code(body['request_id'])}." if body["request_id"] else ""
     means = f" {advice(str(body['code']))}".rstrip()
-    text = f"Call {body['call']}, attempt {body['attempt']}: {body['outcome']}. {safe(said.rstrip('.'), 600)}.{means}{request}"
+    text = f"Call {body['call']}, attempt {body['attempt']}: {body['outcome']}. {safe(said, 600)}.{means}{request}"
     return Message(text=text)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from bot.domain.account import Account, Approval, Cloud
 from bot.domain.cancellation import Phase
+from bot.domain.decisions import Refusal
 from bot.domain.errors import CloudError, DirectoryError
 from bot.domain.order import CancelJob, CancelStrategy
 from bot.domain.status import Status
@@ -23,6 +24,13 @@ def order(stage: Stage, *, delivery: str | None = None, on: Account | None = Non
     """Order and return the id, and whether it was there already."""
     made = stage.one.intake.order(ANN, ORDER, on or stage.account, channel=OPS, via="slack", delivery=delivery)
     return made.id, made.repeated
+
+
+def preview(stage: Stage, wanted: CancelJob = ORDER) -> str:
+    """Return what Ann is shown, who may look."""
+    shown = stage.one.intake.look(ANN, wanted, stage.account, channel=OPS)
+    assert not isinstance(shown, Refusal)
+    return shown
 
 
 def untouched(stage: Stage) -> bool:
@@ -250,7 +258,7 @@ class TestCheck:
 class TestLook:
     def test_preview(self, stage: Stage) -> None:
         """A preview shows counts, digest and the line to type, and stores nothing."""
-        shown = stage.one.intake.look(ANN, ORDER, stage.account, channel=OPS)
+        shown = preview(stage)
 
         assert "52 now, at most 59" in shown
         assert f"/ota-cancel job {JOB} queued,notified because bad image" in shown
@@ -259,7 +267,7 @@ class TestLook:
 
     def test_same_digest(self, stage: Stage) -> None:
         """The digest of a preview is the digest of the plan that is then confirmed."""
-        shown = stage.one.intake.look(ANN, ORDER, stage.account, channel=OPS)
+        shown = preview(stage)
         digest = stage.state(stage.ordered()).digest
 
         assert digest is not None
@@ -267,7 +275,7 @@ class TestLook:
 
     def test_choices(self, stage: Stage) -> None:
         """A job without statuses is answered with its counts and a complete command for each sensible choice."""
-        shown = stage.one.intake.look(ANN, CancelJob(job=JOB), stage.account, channel=OPS)
+        shown = preview(stage, CancelJob(job=JOB))
 
         assert "unconfirmed 7, queued 40, notified 12, in-progress 5" in shown
         assert f"/ota-cancel job {JOB} queued,notified   (52 tasks)" in shown
@@ -276,7 +284,7 @@ class TestLook:
     def test_nothing(self, stage: Stage) -> None:
         """Where nothing would be hit, that is the answer."""
         stage.simulated.fleet.add_job("done", counts={"SUCCEEDED": 9})
-        shown = stage.one.intake.look(ANN, replace(ORDER, job="done"), stage.account, channel=OPS)
+        shown = preview(stage, replace(ORDER, job="done"))
 
         assert shown.startswith("Nothing to cancel")
         assert "succeeded 9" in shown
@@ -285,7 +293,8 @@ class TestLook:
         """Somebody who may not order may not look either; that is remembered and the cloud hears nothing."""
         shown = stage.one.intake.look(GUS, ORDER, stage.account, channel=OPS)
 
-        assert shown.startswith("Refused: not among the requesters")
+        assert isinstance(shown, Refusal)
+        assert shown.reason.startswith("Refused: not among the requesters")
         assert (["refused"], []) == ([event.kind for event in stage.ledger.events(after=0)], stage.simulated.arrivals)
 
     @pytest.mark.parametrize("error", [CloudError, DirectoryError])
