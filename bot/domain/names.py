@@ -1,20 +1,40 @@
 """Lists of device names as people give them: typed in a form, or in a file."""
 
+import codecs
 import csv
 import re
 from collections.abc import Iterator
 from typing import Final
 
 from bot.domain.errors import UsageError
-from bot.domain.words import DEVICE, shown
+from bot.domain.words import DEVICE, LONGEST_NAME, shown
 
 MOST_NAMES: Final = 100_000
 """Names in one order."""
+LARGEST: Final = 8 * 1024 * 1024
+"""Bytes of a file of names: the most names, each of the longest, with room for quotes and line ends."""
+TOO_LARGE: Final = (
+    f"The file has more than {LARGEST:,} bytes, the most, and enough for {MOST_NAMES:,} names of {LONGEST_NAME}"
+    " characters."
+)
 MOST_FAULTS: Final = 5
 """Wrong names that one answer quotes."""
+_MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+"""What a text may begin with to say how it is written; spreadsheets write such."""
 _HEADINGS: Final = frozenset({"device", "devices", "devicename", "device_name", "device name", "devicekey", "name"})
 _BETWEEN: Final = re.compile(r"[\s,;]+")
 _AROUND: Final = "\"'\ufeff"
+
+
+def text_of(content: bytes) -> str:
+    """Return what stands in a file of names; raises UsageError for what is too large or no text."""
+    if len(content) > LARGEST:
+        raise UsageError(TOO_LARGE)
+    coding = next((coding for mark, coding in _MARKS if content.startswith(mark)), "utf-8")
+    try:
+        return content.decode(coding)
+    except UnicodeDecodeError:
+        raise UsageError("The file is not text in UTF-8: save it as such (“CSV UTF-8” in Excel).") from None
 
 
 def read_names(text: str) -> tuple[str, ...]:

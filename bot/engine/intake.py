@@ -1,23 +1,23 @@
 """Takes orders, looks at the cloud for them, and takes people's answers to the card."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
-from bot.clouds.base import Cloud
+from bot.clouds.base import Batches, Cloud
 from bot.domain import decisions, running
 from bot.domain.account import Account
 from bot.domain.cancellation import REPEATABLE, Phase, State
 from bot.domain.decisions import Decided, Decision, Refusal
-from bot.domain.errors import CloudError, DirectoryError, UsageError
+from bot.domain.errors import CloudError, DirectoryError, TamperedError, UsageError
 from bot.domain.leftover import left_over
 from bot.domain.names import read_names
 from bot.domain.offer import unable
 from bot.domain.order import Cancel, CancelDevices, CancelJob, listed
-from bot.domain.plan import Look, Preview, freeze
+from bot.domain.plan import Look, freeze
 from bot.domain.policy import Allowed, Role, Sight, fault, judge
 from bot.domain.wording import choices, idle, nothing_to_hit, preview_lines
 from bot.engine.directory import PRESS, UNHURRIED, Directory
@@ -120,7 +120,7 @@ class Intake:
             return
         try:
             self._preview(state, account, sight)
-        except (CloudError, UsageError) as error:
+        except (CloudError, TamperedError, UsageError) as error:
             self._end(state, str(error))
 
     def _preview(self, state: State, account: Account, sight: Sight) -> None:
@@ -227,8 +227,8 @@ class Intake:
         verdict = judge(account.approval, stakes=plan.stakes(preview.reading), at_most=plan.at_most)
         return shown if isinstance(verdict, Allowed) else f"{shown}\n{decisions.verdict_reason(verdict)}"
 
-    def jobs(self, actor: str, account: Account, *, channel: str | None) -> tuple[Sequence[Preview], int] | Refusal:
-        """Read the running batches for somebody, newest first; and how many more there are, not counted."""
+    def jobs(self, actor: str, account: Account, *, channel: str | None) -> Batches | Refusal:
+        """Read the running batches for somebody, as the cloud tells them."""
         sight = self._rooms.directory.look(actor, channel, account, within=UNHURRIED)
         refusal = fault(sight, account, Role.STOP)
         if refusal is not None:
@@ -254,7 +254,10 @@ class Intake:
             return Refusal(f"Refused: {refusal}. Nothing was changed.")
         if state.phase not in REPEATABLE:
             return decisions.gone(state)
-        order = left_over(state, self._ledger.names)
+        try:
+            order = left_over(state, self._ledger.names)
+        except TamperedError as error:
+            return Refusal(f"{error} Nothing was changed.")
         # Where it is asked for, which is where standing was looked up; a terminal's order has no channel of its own.
         event = decisions.requested(actor, order, account, channel=channel, via=via, retry_of=old)
         names = order.names if isinstance(order, CancelDevices) else ()

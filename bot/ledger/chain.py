@@ -46,6 +46,8 @@ class Verified:
     events: int
     cancellations: int
     head: str
+    older: bool = False
+    """Whether the state rows are from before an upgrade, so that they were not held against the events."""
 
 
 def verify(rows: Iterable[Mapping[str, Any]]) -> Verified:

@@ -6,25 +6,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
-from bot.domain.cancellation import FORM, STATE, State
+from bot.domain.cancellation import State
 from bot.domain.decisions import Decision, Refusal, retried
-from bot.domain.errors import TamperedError
 from bot.domain.events import Event, NewEvent, canonical, stamp, whole
 from bot.domain.fold import apply
 from bot.domain.order import listed
-from bot.ledger.chain import GENESIS, Verified, digest, event_of, moment
+from bot.ledger.chain import GENESIS, digest, event_of, moment
 from bot.ledger.leases import Lease, LeaseLostError, Leases
 from bot.ledger.outbox import Outbox
-from bot.ledger.proof import Proof, columns
+from bot.ledger.reader import Reader
 from bot.ledger.slots import Slots
 from bot.ledger.store import Store
 
 DELIVERED_AGAIN: Final = timedelta(hours=1)
 """How long a delivery is known again; Slack repeats within minutes."""
-PAGE: Final = 1000
-"""Events read at a time when the whole chain is walked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,47 +32,30 @@ class Ordered:
     repeated: bool
 
 
-class Ledger:
+class Ledger(Reader):
     """The append-only chain of events and what is kept beside it, in one database.
 
     `now` gives the time (UTC, aware). Raises LedgerError when the database cannot be used.
     """
 
     def __init__(self, store: Store, *, now: Callable[[], datetime]) -> None:
-        self._store = store
-        self._now = now
+        super().__init__(store, now=now)
         self._listeners: list[Callable[[], None]] = []
         self.leases = Leases(store, now=now)
         self.slots = Slots(store, now=now)
         self.outbox = Outbox(store)
-        self._proof = Proof(store)
 
     @classmethod
     def open(cls, path: Path, *, now: Callable[[], datetime], readonly: bool = False) -> Self:
-        """Open or create the ledger at `path`."""
+        """Open or create the ledger at `path`; where another version of the bot wrote its rows, make them anew."""
         ledger = cls(Store(path, readonly=readonly), now=now)
         if not readonly:
-            ledger.modernise()
+            ledger._rows.modernise()
         return ledger
-
-    def modernise(self) -> None:
-        """Fold every state row anew where an older version of the bot wrote them: its states had another form."""
-        with self._store.writing():
-            if self._store.one("select 1 from forms where form = :form", {"form": FORM}):
-                return
-            for row in self._store.run("select distinct cancellation as id from events where seq = 1 order by 1"):
-                self._keep(self.rebuilt(row["id"]))
-            self._store.run("insert into forms (form) values (:form)", {"form": FORM})
-
-    def close(self) -> None:
-        """Close the database."""
-        self._store.close()
 
     def listen(self, changed: Callable[[], None]) -> None:
         """Call `changed` after each commit that appended events."""
         self._listeners.append(changed)
-
-    # --- writing -----------------------------------------------------------------------------------------------
 
     def order(self, event: NewEvent, *, delivery: str | None = None, names: tuple[str, ...] = ()) -> Ordered:
         """Open a cancellation with its `requested` event, and keep the names it lists.
@@ -127,7 +107,7 @@ class Ledger:
                 "insert into deliveries (key, cancellation, at) values (:key, :cancellation, :at)",
                 {"key": key, "cancellation": identity, "at": stamp(stored.at)},
             )
-        self._keep(apply(None, stored))
+        self._rows.keep(apply(None, stored), stored.digest, before=None)
         return Ordered(identity, repeated=False)
 
     def _next(self) -> int:
@@ -160,16 +140,18 @@ class Ledger:
         return decided
 
     def _decide(self, cancellation: int, decision: Decision) -> State | Refusal:
-        state = self.state(cancellation)
-        if state is None:
+        before = self._rows.latest(cancellation)
+        if before is None:
             return Refusal(f"There is no cancellation #{cancellation}.")
-        now = self._time()
+        state, digest, now = before.state, before.digest, self._time()
         decided = decision(state, now)
         if isinstance(decided, Refusal):
             return decided
         for event in decided:
-            state = apply(state, self._append(event, state.id, state.seq + 1, at=now))
-        self._keep(state)
+            stored = self._append(event, state.id, state.seq + 1, at=now)
+            state, digest = apply(state, stored), stored.digest
+        if decided:
+            self._rows.keep(state, digest, before=before)
         return state
 
     def append(self, event: NewEvent) -> Event:
@@ -194,16 +176,6 @@ class Ledger:
             {"key": key, "names": whole("\n".join(names))},
         )
         return key
-
-    def names(self, sha256: str | None) -> tuple[str, ...]:
-        """Return a list of names by its SHA-256; raises TamperedError when it is not there."""
-        if sha256 is None:
-            return ()
-        row = self._store.one("select names from lists where sha256 = :key", {"key": sha256})
-        if row is None:
-            # Not a database that is ill: one cancellation cannot go on, and the others can.
-            raise TamperedError(f"The list of names {sha256[:12]} is not in the ledger.", event=None)
-        return tuple(str(row["names"]).split("\n"))
 
     def _append(
         self, event: NewEvent, cancellation: int | None, seq: int | None, *, at: datetime | None = None
@@ -233,106 +205,6 @@ class Ledger:
         head = self._store.one("select at from events order by id desc limit 1")
         return max(self._now(), moment(head["at"])) if head else self._now()
 
-    def _keep(self, state: State) -> None:
-        self._store.run(
-            "insert into cancellations"
-            " (id, event, open, phase, requester, account, quota, channel, carded, due, alone, alone_at, state)"
-            " values (:id, :event, :open, :phase, :requester, :account, :quota, :channel, :carded, :due,"
-            " :alone, :alone_at, :state)"
-            " on conflict (id) do update set event = excluded.event, open = excluded.open, phase = excluded.phase,"
-            " carded = excluded.carded, due = excluded.due, alone = excluded.alone,"
-            " alone_at = excluded.alone_at, state = excluded.state",
-            {**columns(state), "state": STATE.dump_json(state).decode()},
-        )
-
     def _tell(self) -> None:
         for changed in self._listeners:
             changed()
-
-    # --- reading -----------------------------------------------------------------------------------------------
-
-    def state(self, cancellation: int) -> State | None:
-        """Return the latest state of a cancellation."""
-        row = self._store.one("select state from cancellations where id = :id", {"id": cancellation})
-        return STATE.validate_json(row["state"]) if row else None
-
-    def open_ones(self) -> list[State]:
-        """Return every cancellation that is not over, oldest first."""
-        return self._states("select state from cancellations where open = 1 order by id", {})
-
-    def at_work(self) -> list[State]:
-        """Return the cancellations that the bot itself has to bring on, oldest first."""
-        return self._states(
-            "select state from cancellations"
-            " where open = 1 and phase in ('Checking', 'Approved', 'Running') order by id",
-            {},
-        )
-
-    def due(self) -> list[State]:
-        """Return the cancellations whose wait is over, or that are to be looked at once more, oldest first."""
-        now = stamp(self._now())
-        return self._states("select state from cancellations where due <= :now order by due limit 100", {"now": now})
-
-    def latest(self, count: int) -> list[State]:
-        """Return the latest cancellations that got as far as a card, newest first."""
-        return self._states("select state from cancellations where carded = 1 order by id desc limit :n", {"n": count})
-
-    def story(self, cancellation: int, *, after: int = 0) -> list[Event]:
-        """Return a cancellation's events in order, those with an id above `after`."""
-        rows = self._store.run(
-            "select * from events where cancellation = :id and id > :after order by seq",
-            {"id": cancellation, "after": after},
-        )
-        return [event_of(row) for row in rows]
-
-    def events(self, *, after: int, most: int = PAGE) -> list[Event]:
-        """Return up to `most` events of the chain with an id above `after`, in order."""
-        rows = self._store.run(
-            "select * from events where id > :after order by id limit :most", {"after": after, "most": most}
-        )
-        return [event_of(row) for row in rows]
-
-    def head(self) -> int:
-        """Return the id of the last event; 0 before the first."""
-        row = self._store.one("select coalesce(max(id), 0) as id from events")
-        return int(row["id"]) if row else 0
-
-    def refusals(self, actor: str, *, within: timedelta) -> int:
-        """Count how often `actor` was refused within the time before now."""
-        row = self._store.one(
-            "select count(*) as n from events where kind = 'refused' and actor = :actor and at > :since",
-            {"actor": whole(actor), "since": stamp(self._now() - within)},
-        )
-        return int(row["n"]) if row else 0
-
-    def ran_alone(self, state: State, *, window: timedelta) -> int:
-        """Sum the devices that the requester of `state` ran alone on its quota within `window`, this one left out."""
-        row = self._store.one(
-            "select coalesce(sum(alone), 0) as n from cancellations where requester = :requester and quota = :quota"
-            " and id <> :id and alone > 0 and alone_at > :since",
-            {
-                "requester": state.requester,
-                "quota": state.quota,
-                "id": state.id,
-                "since": stamp(self._now() - window),
-            },
-        )
-        return int(row["n"]) if row else 0
-
-    def verify(self) -> Verified:
-        """Recompute the whole chain, then hold the state rows and the lists against it.
-
-        Raises TamperedError at the first thing that does not hold.
-        """
-        return self._proof.verify()
-
-    def honest(self, cancellation: int) -> bool:
-        """Tell whether a cancellation's state row is what its events say, column by column."""
-        return self._proof.honest(cancellation)
-
-    def rebuilt(self, cancellation: int) -> State:
-        """Fold a cancellation's events anew: what its state row must equal."""
-        return self._proof.rebuilt(cancellation)
-
-    def _states(self, sql: str, parameters: dict[str, Any]) -> list[State]:
-        return [STATE.validate_json(row["state"]) for row in self._store.run(sql, parameters)]

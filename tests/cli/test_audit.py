@@ -10,6 +10,7 @@ import pytest
 from bot.cli import main
 from bot.domain.events import Kind, NewEvent
 from bot.ledger.ledger import Ledger
+from tests.builders import requested
 from tests.cli.stage import Ended, Terminal, lines
 
 
@@ -48,6 +49,18 @@ def test_beside_a_writer(terminal: Terminal, writer: Ledger) -> None:
 
     assert (0, "") == (found.code, found.err)
     assert f"The chain holds: 5 events, 0 cancellations, head {head}." == lines(found.out)[0]
+
+
+def test_before_the_first_start_after_an_upgrade(terminal: Terminal, writer: Ledger) -> None:
+    """State rows of the version before are said to be made anew at the next start, and are no tampering."""
+    writer.order(requested())
+    tamper(terminal, "delete from forms", "update cancellations set state = '{}'")
+    found = verify(terminal)
+
+    assert (0, "") == (found.code, found.err)
+    assert "The chain holds: 6 events" in found.out
+    assert "from before the bot was upgraded" in found.out
+    assert "at its next start" in found.out
 
 
 def test_within_a_write(terminal: Terminal, writer: Ledger) -> None:

@@ -9,7 +9,8 @@ from bot.domain import decisions
 from bot.domain.errors import TamperedError
 from bot.domain.events import BOT, Kind, NewEvent
 from bot.ledger.chain import GENESIS, Verified, verify
-from bot.ledger.ledger import PAGE, Ledger
+from bot.ledger.ledger import Ledger
+from bot.ledger.reader import PAGE
 from tests.builders import BOB, TAKEN, Clock, finish, requested, show_preview, withdraw
 from tests.builders import verify as look
 from tests.ledger import raw

@@ -92,11 +92,36 @@ def test_a_decision_that_fails_brings_nothing(ledger: Ledger, path: Path) -> Non
     assert (1, 0) == (ledger.head(), lists(path))
 
 
+def test_an_empty_list_has_no_name(ledger: Ledger) -> None:
+    """A list without names, as of a job in which there is nothing to cancel, is read back as none."""
+    assert () == ledger.names(ledger.keep_list(()))
+
+
 def test_a_list_that_is_not_there(ledger: Ledger) -> None:
     """A list that nobody stored is an error, and no list is no names."""
     assert () == ledger.names(None)
     with pytest.raises(TamperedError, match=f"The list of names {'ab' * 6} is not in the ledger"):
         ledger.names("ab" * 32)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "names = replace(names, 'pump-002', 'pump-999')",
+        "names = names || char(10) || 'pump-999'",
+        "names = ''",
+        "sha256 = '{key}', names = (select names from lists where sha256 = '{other}')",
+    ],
+)
+def test_a_changed_list_is_not_read(ledger: Ledger, path: Path, change: str) -> None:
+    """A list that is not what its SHA-256 says is never handed out: nobody confirmed those names."""
+    key, other = ledger.keep_list(NAMES), ledger.keep_list(NAMES[:3])
+    with raw.database(path) as forged:
+        forged.execute(f"update lists set {change.format(key=key, other=other)} where sha256 = '{key}'")  # noqa: S608
+
+    assert NAMES[:3] == ledger.names(other)
+    with pytest.raises(TamperedError, match=f"The list of names {key[:12]} was changed in the ledger"):
+        ledger.names(key)
 
 
 # --- ordered again ---------------------------------------------------------------------------------------------------

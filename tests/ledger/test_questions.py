@@ -15,7 +15,10 @@ from tests.builders import (
     ANN,
     APPROVED,
     BOB,
+    DEVICES,
     FAILED,
+    MOVED,
+    NAMED,
     NOW,
     ORDER,
     RUNNING,
@@ -27,7 +30,9 @@ from tests.builders import (
     record,
     requested,
     send,
+    send_rest,
     show_preview,
+    skip,
     stop,
     verify,
     void,
@@ -137,6 +142,16 @@ def test_what_counts_as_ran_alone(ledger: Ledger, way: tuple[Decision, ...], cou
     lead(ledger, *way)
 
     assert counted == ran(ledger)
+
+
+def test_what_was_sent_is_not_given_back(ledger: Ledger) -> None:
+    """What was sent once counts, also where its call was refused and then nothing of it was left to send."""
+    refused = (send_rest(1), record(MOVED))
+    lead(ledger, *NAMED, *refused, skip(1), skip(2), skip(3), verify(), finish(), order=DEVICES)
+    sent = ran(ledger)
+    lead(ledger, *NAMED, skip(1), skip(2), skip(3), verify(), finish(), order=DEVICES)
+
+    assert (450, 450) == (sent, ran(ledger))
 
 
 def test_ten_small_ones_are_a_large_one(ledger: Ledger) -> None:

@@ -1,0 +1,125 @@
+"""What is asked of the ledger: states, events, lists of names, and whether all of it holds."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from bot.domain.cancellation import State
+from bot.domain.errors import TamperedError
+from bot.domain.events import Event, stamp, whole
+from bot.domain.order import listed
+from bot.ledger.chain import Verified, event_of
+from bot.ledger.proof import Proof
+from bot.ledger.rows import Rows
+from bot.ledger.store import Store
+
+PAGE: Final = 1000
+"""Events read at a time when the whole chain is walked."""
+
+
+class Reader:
+    """The ledger as it is read. `now` gives the time (UTC, aware); raises LedgerError when the database cannot be."""
+
+    def __init__(self, store: Store, *, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._now = now
+        self._rows = Rows(store)
+        self._proof = Proof(store, self._rows)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._store.close()
+
+    def state(self, cancellation: int) -> State | None:
+        """Return the latest state of a cancellation."""
+        known = self._rows.latest(cancellation)
+        return known.state if known else None
+
+    def open_ones(self) -> list[State]:
+        """Return every cancellation that is not over, oldest first."""
+        return self._rows.states("where open = 1 order by id")
+
+    def at_work(self) -> list[State]:
+        """Return the cancellations that the bot itself has to bring on, oldest first."""
+        return self._rows.states("where open = 1 and phase in ('Checking', 'Approved', 'Running') order by id")
+
+    def due(self) -> list[State]:
+        """Return the cancellations whose wait is over, or that are to be looked at once more, oldest first."""
+        return self._rows.states("where due <= :now order by due limit 100", {"now": stamp(self._now())})
+
+    def latest(self, count: int) -> list[State]:
+        """Return the latest cancellations that got as far as a card, newest first."""
+        return self._rows.states("where carded = 1 order by id desc limit :n", {"n": count})
+
+    def story(self, cancellation: int, *, after: int = 0) -> list[Event]:
+        """Return a cancellation's events in order, those with an id above `after`."""
+        rows = self._store.run(
+            "select * from events where cancellation = :id and id > :after order by seq",
+            {"id": cancellation, "after": after},
+        )
+        return [event_of(row) for row in rows]
+
+    def events(self, *, after: int, most: int = PAGE) -> list[Event]:
+        """Return up to `most` events of the chain with an id above `after`, in order."""
+        rows = self._store.run(
+            "select * from events where id > :after order by id limit :most", {"after": after, "most": most}
+        )
+        return [event_of(row) for row in rows]
+
+    def head(self) -> int:
+        """Return the id of the last event; 0 before the first."""
+        row = self._store.one("select coalesce(max(id), 0) as id from events")
+        return int(row["id"]) if row else 0
+
+    def refusals(self, actor: str, *, within: timedelta) -> int:
+        """Count how often `actor` was refused within the time before now."""
+        row = self._store.one(
+            "select count(*) as n from events where kind = 'refused' and actor = :actor and at > :since",
+            {"actor": whole(actor), "since": stamp(self._now() - within)},
+        )
+        return int(row["n"]) if row else 0
+
+    def ran_alone(self, state: State, *, window: timedelta) -> int:
+        """Sum the devices that the requester of `state` ran alone on its quota within `window`, this one left out."""
+        row = self._store.one(
+            "select coalesce(sum(alone), 0) as n from cancellations where requester = :requester and quota = :quota"
+            " and id <> :id and alone > 0 and alone_at > :since",
+            {
+                "requester": state.requester,
+                "quota": state.quota,
+                "id": state.id,
+                "since": stamp(self._now() - window),
+            },
+        )
+        return int(row["n"]) if row else 0
+
+    def names(self, sha256: str | None) -> tuple[str, ...]:
+        """Return a list of names by its SHA-256; no names for `None`.
+
+        Raises TamperedError when it is not there, or is not what that SHA-256 stands for.
+        """
+        if sha256 is None:
+            return ()
+        row = self._store.one("select names from lists where sha256 = :key", {"key": sha256})
+        # Not a database that is ill: one cancellation cannot go on, and the others can.
+        if row is None:
+            raise TamperedError(f"The list of names {sha256[:12]} is not in the ledger.", event=None)
+        names = tuple(str(row["names"]).split("\n")) if row["names"] != "" else ()
+        if listed(names).sha256 != sha256:
+            raise TamperedError(f"The list of names {sha256[:12]} was changed in the ledger.", event=None)
+        return names
+
+    def verify(self) -> Verified:
+        """Recompute the whole chain, then hold the state rows and the lists against it.
+
+        Raises TamperedError at the first thing that does not hold.
+        """
+        return self._proof.verify()
+
+    def honest(self, cancellation: int) -> bool:
+        """Tell whether a cancellation's state row is what its events say, column by column."""
+        return self._rows.honest(cancellation)
+
+    def rebuilt(self, cancellation: int) -> State:
+        """Fold a cancellation's events anew: what its state row must equal."""
+        return self._rows.rebuilt(cancellation)
