@@ -2,7 +2,7 @@
 
 from bot.domain.advice import advice
 from bot.domain.cancellation import State
-from bot.domain.leftover import Names, leftovers
+from bot.domain.leftover import Names, untaken
 from bot.domain.order import CancelDevices, CancelStrategy
 from bot.domain.wording import counts_line, job_line, named_line, now_at_most, number, seconds, target, warnings
 
@@ -54,9 +54,8 @@ def finished(state: State, names: Names) -> None:
     say(f"#{state.id}: {state.phase.value}.{f' {state.why}' if state.why else ''}")
     if run is None:
         return
-    for left in leftovers(state, names):
-        if left.call is not None:
-            say(f"  not cancelled: {left.device} (call {left.call}, {left.why})")
+    for left in untaken(state, names):
+        say(f"  not cancelled: {left.device} (call {left.call}, {left.why})")
     for call, attempt in sorted(run.attempts.items()):
         say(f"  call {call}: {attempt.code} {attempt.message} {advice(attempt.code)}".rstrip())
     confirmed = "not seen yet" if run.confirmed is None else number(run.confirmed)

@@ -1,6 +1,5 @@
 """The words after `ota-bot cancel`, read as those after the slash command; `@FILE` stands for the names in a file."""
 
-import codecs
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,17 +8,12 @@ from typing import Final
 
 from bot.domain.command import parse
 from bot.domain.errors import UsageError
-from bot.domain.names import MOST_NAMES, read_names
+from bot.domain.names import LARGEST, read_names, text_of
 from bot.domain.order import AskPreview, Cancel, CancelDevices, Order
-from bot.domain.words import LONGEST_NAME
 
 VERBS: Final = ("job", "devices", "strategy", "preview")
-LARGEST: Final = 8 * 1024 * 1024
-"""Bytes of a file of names: the most names, each of the longest, with room for quotes and line ends."""
 HERE: Final = "@FILE"
 """What stands for the file while the other words are read; it could be a device's name."""
-MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-"""What a text may begin with to say how it is written; spreadsheets write such."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,25 +67,14 @@ def _names(path: str) -> tuple[str, ...]:
     if not path:
         raise UsageError("Name a file after the @, with a device's name on each line. Nothing was changed.")
     try:
-        return read_names(_text(path))
-    except UsageError as error:
-        raise UsageError(f"{path}: {error.message}") from None
-
-
-def _text(path: str) -> str:
-    try:
         with Path(path).open("rb") as file:
-            content = file.read(LARGEST + 1)
+            text = text_of(file.read(LARGEST + 1))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "that is no path"
-        raise UsageError(f"it cannot be read: {reason}. Nothing was changed.") from None
-    if len(content) > LARGEST:
-        raise UsageError(
-            f"more than {LARGEST:,} bytes, the most, and enough for {MOST_NAMES:,} names of {LONGEST_NAME} characters."
-            " Nothing was changed."
-        )
-    coding = next((coding for mark, coding in MARKS if content.startswith(mark)), "utf-8")
+        raise UsageError(f"{path}: it cannot be read: {reason}. Nothing was changed.") from None
+    except UsageError as error:
+        raise UsageError(f"{path}: {error.message} Nothing was changed.") from None
     try:
-        return content.decode(coding)
-    except UnicodeDecodeError:
-        raise UsageError("it is not text in UTF-8. Nothing was changed.") from None
+        return read_names(text)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error.message}") from None

@@ -18,7 +18,7 @@ from bot.slack.message import DIGITS, TEXT, Message, mrkdwn, plain_text, section
 
 AGAIN: Final = "A cancelled task is not taken up again by itself."
 MOST_FAILURES: Final = 5
-"""Calls without success that the card shows; the thread has them all."""
+"""Calls without success that the card shows."""
 
 
 def card(state: State, *, buttons: bool = True, reposted: bool = False) -> Message:
@@ -87,7 +87,7 @@ def _ending(state: State) -> str:
     attempts = state.run.attempts if state.run else {}
     failures = [_failure(call, state) for call in sorted(attempts)[:MOST_FAILURES]]
     if len(attempts) > MOST_FAILURES:
-        failures.append(f"… and {len(attempts) - MOST_FAILURES:,} more calls without success; the thread has them.")
+        failures.append(f"… and {len(attempts) - MOST_FAILURES:,} more calls without success.")
     return "\n".join(filter(None, (" ".join(filter(None, (said, nothing))), *failures)))
 
 

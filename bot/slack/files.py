@@ -14,8 +14,8 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 
 from bot.clouds.http import Http, NoAnswerError, NotSentError, Reply, Request, session
 from bot.domain.errors import DirectoryError, UsageError
+from bot.domain.names import LARGEST, TOO_LARGE, text_of
 from bot.domain.secret import Secret
-from bot.slack.form_fields import LARGEST_FILE, too_large
 from bot.slack.sheets import Sheet
 
 HOSTS: Final = (".slack.com", ".slack-gov.com")
@@ -24,8 +24,6 @@ LATER: Final = frozenset(
 )
 """Slack's words for "not now"; all others are final."""
 AGAIN: Final = "Nothing was changed. Upload it again, or type the names."
-MARKS: Final = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
-"""What a text may begin with to say how it is written; spreadsheets write such."""
 
 
 class Files:
@@ -34,7 +32,7 @@ class Files:
     def __init__(self, client: WebClient, token: Secret, *, timer: Callable[[], float]) -> None:
         self._client = client
         self._token = token
-        self._http = Http(clock=timer, sessions=self._session, largest=LARGEST_FILE)
+        self._http = Http(clock=timer, sessions=self._session, largest=LARGEST)
 
     def close(self) -> None:
         """Close the connections."""
@@ -47,8 +45,8 @@ class Files:
         """
         found = self._described(file)
         size, url = found.get("size"), str(found.get("url_private_download") or found.get("url_private") or "")
-        if isinstance(size, int) and size > LARGEST_FILE:
-            raise UsageError(f"{too_large(size)} {AGAIN}")
+        if isinstance(size, int) and size > LARGEST:
+            raise UsageError(f"{TOO_LARGE} {AGAIN}")
         if not self._trusted(url):
             raise UsageError(f"That file does not lie with Slack itself, so I do not fetch it. {AGAIN}")
         try:
@@ -57,7 +55,11 @@ class Files:
             )
         except (NotSentError, NoAnswerError) as error:
             raise DirectoryError(f"Slack did not give me the file: {error}.") from error
-        return _text(_checked(reply))
+        content = _checked(reply)
+        try:
+            return text_of(content)
+        except UsageError as error:
+            raise UsageError(f"{error.message} {AGAIN}") from None
 
     def _described(self, file: str) -> Mapping[str, Any]:
         try:
@@ -99,14 +101,6 @@ def _checked(reply: Reply) -> bytes:
         why = "a page to log in on" if page else f"HTTP {reply.status}"
         raise UsageError(f"Slack does not let me read the file ({why}): I may lack the scope files:read. {AGAIN}")
     return reply.body
-
-
-def _text(content: bytes) -> str:
-    coding = next((coding for mark, coding in MARKS if content.startswith(mark)), "utf-8")
-    try:
-        return content.decode(coding)
-    except UnicodeDecodeError:
-        raise UsageError(f"The file is not text in UTF-8: save it as such (“CSV UTF-8” in Excel). {AGAIN}") from None
 
 
 # --- what the bot attaches -------------------------------------------------------------------------------------------

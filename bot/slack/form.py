@@ -5,6 +5,7 @@ comes back in the form is authority: who sent it is taken from the payload and l
 """
 
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -50,6 +51,7 @@ class Form:
         self._answers = answers
         self._halt = halt
         self._late: TTLCache[str, int] = TTLCache(10_000, HOUR.total_seconds())
+        self._lock = threading.Lock()
 
     # --- opening -------------------------------------------------------------------------------------------------
 
@@ -193,10 +195,15 @@ class Form:
         place = _channel(view) or held.text("channel") or next(iter(account.channels), "")
         sent = f"{view.get('id')}\n{view.get('hash')}\n{asked.user}"
         # Sent again after it was given up on, it is another delivery; for the rest one form makes one order.
-        asked = replace(asked, channel=place, delivery=f"{sent}\n{self._late.get(sent, 0)}")
+        with self._lock:
+            late = self._late.get(sent, 0)
+        asked = replace(asked, channel=place, delivery=f"{sent}\n{late}")
         answered = self._orders.take(replace(order, account=account.name), account, asked)
+        if answered.late:
+            with self._lock:
+                # Two deliveries of one sending may both have been late: they are one sending still.
+                self._late[sent] = max(self._late.get(sent, 0), late + 1)
         if answered.fault:
-            self._late[sent] = self._late.get(sent, 0) + answered.late
             raise MisfilledError({"statuses" if held.statuses else "operation": answered.fault})
         ack(response_action="clear")
         self._keeper.answer(lambda: self._follow(answered, asked))

@@ -6,15 +6,13 @@ from enum import StrEnum
 from typing import Any, Final
 
 from bot.domain.errors import UsageError
-from bot.domain.names import MOST_NAMES, read_names
+from bot.domain.names import LARGEST, TOO_LARGE, read_names
 from bot.domain.order import Cancel, CancelDevices, CancelJob, CancelStrategy
 from bot.domain.status import Status
-from bot.domain.words import FIRMWARE, JOB, LONGEST_NAME, LONGEST_REASON, PRODUCT, Kind, clean_reason, in_order, shown
+from bot.domain.words import FIRMWARE, JOB, LONGEST_REASON, PRODUCT, Kind, clean_reason, in_order, shown
 from bot.domain.words import split as split_words
 from bot.slack.escape import cut
 
-LARGEST_FILE: Final = 8 * 1024 * 1024
-"""Bytes of an uploaded list: the most names, each of the longest, with room for quotes and line ends."""
 LONGEST_ERROR: Final = 500
 """Characters of what is said below a field."""
 
@@ -136,19 +134,11 @@ def _file(files: tuple[Mapping[str, Any], ...], errors: dict[str, str]) -> str |
         errors["file"] = "One file at a time."
     elif not isinstance(identity, str) or not identity:
         errors["file"] = "Slack did not say which file that is. Upload it again."
-    elif isinstance(size, int) and size > LARGEST_FILE:
-        errors["file"] = too_large(size)
+    elif isinstance(size, int) and size > LARGEST:
+        errors["file"] = TOO_LARGE
     else:
         return identity
     return None
-
-
-def too_large(size: int) -> str:
-    """Say that a file is too large."""
-    return (
-        f"The file has {size:,} bytes; {LARGEST_FILE:,} is the most, and enough for {MOST_NAMES:,} names of"
-        f" {LONGEST_NAME} characters."
-    )
 
 
 def _statuses(form: Filled, errors: dict[str, str]) -> tuple[Status, ...]:

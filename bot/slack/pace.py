@@ -25,14 +25,33 @@ def posting(channel: str) -> str:
 
 
 class Pace:
-    """Says whether a call to Slack may be made now. Nothing sleeps here: what must wait is taken up later."""
+    """Says whether a call to Slack may be made now. Nothing sleeps here: what must wait is taken up in a later round.
+
+    What has no slot once has none for the rest of the round, though one may come free: whoever asks later in a round is
+    less urgent and must not overtake.
+    """
 
     def __init__(self, slots: Slots) -> None:
         self._slots = slots
+        self._refused: dict[str, float] = {}
 
-    def wait_for(self, operation: str) -> float:
-        """Take a slot and return 0, or return the seconds until there is one."""
-        return self._slots.take(QUOTA, operation, BETWEEN_EDITS if operation == UPDATE else BETWEEN_POSTS)
+    def new_round(self) -> None:
+        """Begin a round: everybody may ask again."""
+        self._refused.clear()
+
+    def may(self, operation: str) -> bool:
+        """Take a slot for an operation; returns whether there is one."""
+        if operation not in self._refused:
+            between = BETWEEN_EDITS if operation == UPDATE else BETWEEN_POSTS
+            wait = self._slots.take(QUOTA, operation, between)
+            if not wait:
+                return True
+            self._refused[operation] = wait
+        return False
+
+    def soonest(self) -> float:
+        """Return the seconds until there is a slot for something that had none in this round; infinity for none."""
+        return min(self._refused.values(), default=float("inf"))
 
     def heed(self, operation: str, error: SlackApiError) -> bool:
         """Hold an operation back if Slack said that it is called too often; returns whether it did."""
@@ -44,4 +63,5 @@ class Pace:
         except (ValueError, AttributeError):
             seconds = 1.0
         self._slots.push(QUOTA, operation, seconds)
+        self._refused[operation] = seconds
         return True

@@ -2,48 +2,28 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime, timedelta
-from functools import partial
-from http import HTTPStatus
-from typing import Any, Final
+from datetime import datetime
+from typing import Final
 
 import structlog
 from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError, SlackClientError
 
-from bot.domain.cancellation import OPEN, State
+from bot.domain.cancellation import OPEN
 from bot.domain.errors import LedgerError
-from bot.domain.events import Event, Kind
 from bot.ledger.leases import Lease
 from bot.ledger.ledger import Ledger
 from bot.ledger.outbox import CardRow
-from bot.slack.answers import Answers, payload
-from bot.slack.card import card
-from bot.slack.files import share
-from bot.slack.message import Message
-from bot.slack.pace import UPDATE, Pace, posting
+from bot.slack.answers import Answers
+from bot.slack.audit import AUDIT, AuditChannel
+from bot.slack.cards import Cards
+from bot.slack.pace import Pace
 from bot.slack.people import SlackDirectory
-from bot.slack.sheets import Sheet, beside, unattached
-from bot.slack.views import AUDITED, audit_line, reply
+from bot.slack.threads import Threads
+from bot.slack.tries import Tries
+from bot.slack.turns import Need, in_turn, need
 
-AUDIT: Final = "audit"
-FIRST: Final = "reply"
-"""The sink that knows of an event with a reply and a file that the reply is there."""
-MOST_UPLOADS: Final = 3
-"""How often a file is tried that Slack cannot take for the moment; what comes after it must not wait for ever."""
 IDLE: Final = 0.5
 """Seconds between looks at the ledger when nothing wakes the publisher; other processes write it, too."""
-PAUSES: Final = (1.0, 2.0, 5.0, 15.0, 60.0)
-"""Seconds before something that failed is tried again; the last one repeats."""
-UNPOSTABLE: Final = frozenset(
-    {"channel_not_found", "not_in_channel", "is_archived", "restricted_action", "no_permission", "ekm_access_denied"}
-)
-"""Slack's words for a channel that the bot cannot post in."""
-BROKEN: Final = frozenset({"fatal_error", "internal_error", "request_timeout", "service_unavailable"})
-"""Slack's words for its own failures; "some aspect of the operation" may have succeeded, its documentation says."""
-UNEDITABLE: Final = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "is_inactive"})
-"""Slack's words for a message that cannot be edited any more: a new one takes its place."""
 
 log = structlog.get_logger()
 
@@ -51,7 +31,8 @@ log = structlog.get_logger()
 class Publisher:
     """Keeps Slack equal to the ledger.
 
-    Only the holder of its lease writes; a failure delays one card, never the rest.
+    Only the holder of its lease writes; a failure delays one card, never the rest. A round does what Slack's pace
+    allows now, the most urgent first: cards, then their threads, then the audit channel.
     """
 
     def __init__(
@@ -66,30 +47,26 @@ class Publisher:
         now: Callable[[], datetime],
     ) -> None:
         self._ledger = ledger
-        self._client = client
-        self._directory = directory
-        self._answers = answers
-        self._audit_channel = audit_channel
-        self._audit_sink = f"{AUDIT}:{audit_channel}"
         self._owner = owner
-        self._over = threading.Event()
         self._now = now
         self._pace = Pace(ledger.slots)
-        self._pending: set[int] = set()
+        self._tries = Tries(now)
+        self._cards = Cards(ledger, client, answers, self._pace)
+        self._threads = Threads(ledger, client, self._pace)
+        self._audit = AuditChannel(ledger, client, directory, self._pace, channel=audit_channel)
+        self._needs: dict[int, Need] = {}
+        """What each card needs whose cancellation Slack has not been told all of."""
+        self._drawn: dict[int, datetime] = {}
+        """When this process last drew a card that is not at its end."""
         self._seen = 0
-        self._not_before: dict[int | str, datetime] = {}
-        self._failures: dict[int | str, int] = {}
+        self._caught_up = False
+        self._over = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._publish, name="publisher")
 
     def start(self) -> None:
         """Start publishing."""
-        outbox = self._ledger.outbox
-        if outbox.cursor(self._audit_sink) is None:
-            # On a bot's first start everything is told: what was cancelled from a terminal before wants its witness,
-            # too. A channel that is named later is told from then on: a line a second, years of an old ledger would
-            # bury today's decisions, and `audit list` has them. Without a channel the row says that a bot has run.
-            outbox.advance(self._audit_sink, 0 if outbox.untold() else self._ledger.head())
+        self._audit.begin()
         self._ledger.listen(self._wake.set)
         self._thread.start()
 
@@ -102,238 +79,87 @@ class Publisher:
     def _publish(self) -> None:
         while not self._over.is_set():
             self._round()
-            self._wake.wait(self._idle())
+            self._wake.wait(max(0.01, min(IDLE, self._pace.soonest(), self._tries.soonest())))
             self._wake.clear()
         self._round()
 
-    def _idle(self) -> float:
-        waiting = [self._not_before[key] for key in (*self._pending, AUDIT) if key in self._not_before]
-        soonest = min(((at - self._now()).total_seconds() for at in waiting), default=IDLE)
-        return max(0.01, min(IDLE, soonest))
-
     def _round(self) -> None:
+        self._pace.new_round()
         try:
             if not self._hold():
                 return
-            events = self._ledger.events(after=self._seen)
-            self._pending |= {event.cancellation for event in events if event.cancellation is not None}
-            self._seen = events[-1].id if events else self._seen
-            for cancellation in sorted(self._pending):
-                if self._due(cancellation) and self._tried(cancellation, partial(self._tell, cancellation)):
-                    self._pending.discard(cancellation)
-            if self._audit_channel and self._due(AUDIT):
-                self._tried(AUDIT, self._audit)
+            self._look()
+            for cancellation in in_turn(self._needs, self._drawn, self._now()):
+                self._draw(cancellation)
+            for row in self._quiet():
+                self._tell(row)
+            self._tries.attempt(AUDIT, self._audit.tell)
         except LedgerError as error:
             log.warning("ledger_failed", error=str(error))
         except Exception:
             # The thread must not end: nobody else in this process tells Slack anything.
             log.exception("publisher_failed")
 
+    # --- what is behind ----------------------------------------------------------------------------------------
+
     def _hold(self) -> bool:
         """Hold the publisher's lease; whoever has just got it looks at everything that may be behind."""
         lease = Lease("publisher", self._owner)
-        if self._ledger.leases.holds(lease):
-            return True
-        if self._ledger.leases.take(lease.name, lease.owner) is None:
-            return False
-        self._seen = self._ledger.head()
-        self._pending = set(self._ledger.outbox.behind())
+        if not self._ledger.leases.holds(lease):
+            self._caught_up = False
+            if self._ledger.leases.take(lease.name, lease.owner) is None:
+                return False
+        if not self._caught_up:
+            self._seen = self._ledger.head()
+            self._needs = {cancellation: self._behind(cancellation) for cancellation in self._ledger.outbox.behind()}
+            self._drawn.clear()
+            self._caught_up = True
         return True
 
-    # --- trying, and trying again ------------------------------------------------------------------------------
+    def _behind(self, cancellation: int) -> Need:
+        row = self._ledger.outbox.card(cancellation)
+        if row is None or row.ts is None:
+            return Need.POST
+        story = self._ledger.story(cancellation, after=row.shown)
+        return min((need(event.kind) for event in story), default=Need.NOTHING)
 
-    def _due(self, key: int | str) -> bool:
-        return self._not_before.get(key, self._now()) <= self._now()
-
-    def _tried(self, key: int | str, work: Callable[[], float]) -> bool:
-        """Do `work`, which returns 0 when all is told, or the seconds until there is a slot.
-
-        Returns whether it is done.
-        """
-        try:
-            pause = work()
-            self._failures.pop(key, None)
-        except LedgerError:
-            raise
-        except Exception as error:  # noqa: BLE001 - one card that cannot be told must not silence the others
-            failures = self._failures[key] = self._failures.get(key, 0) + 1
-            pause = PAUSES[min(failures, len(PAUSES)) - 1]
-            log.warning("publishing_failed", what=key, error=_reason(error), again_in=pause)
-        if pause:
-            self._not_before[key] = self._now() + timedelta(seconds=pause)
-        else:
-            self._not_before.pop(key, None)
-        return not pause
+    def _look(self) -> None:
+        """Note what the events since the last look ask for."""
+        events = self._ledger.events(after=self._seen)
+        for event in events:
+            if event.cancellation is not None:
+                before = self._needs.get(event.cancellation)
+                known = self._behind(event.cancellation) if before is None else before
+                self._needs[event.cancellation] = min(known, need(event.kind))
+        self._seen = events[-1].id if events else self._seen
 
     # --- cards and threads -------------------------------------------------------------------------------------
 
-    def _tell(self, cancellation: int) -> float:
-        state = self._ledger.state(cancellation)
-        if state is None or state.channel is None or not state.has_card:
-            return 0.0
-        row = self._ledger.outbox.card(cancellation) or CardRow(cancellation=cancellation, channel=state.channel)
-        if row.ts is None:
-            pause = self._post_card(state, row)
-        elif row.shown < state.event and self._changed(row):
-            pause = self._edit_card(state, row)
+    def _draw(self, cancellation: int) -> None:
+        state, what = self._ledger.state(cancellation), f"card {cancellation}"
+        if state is None or not self._tries.attempt(
+            what, lambda: self._cards.draw(state, failures=self._tries.failures(what))
+        ):
+            return
+        self._needs[cancellation] = Need.NOTHING
+        if state.phase in OPEN:
+            self._drawn[cancellation] = self._now()
         else:
-            pause = 0.0
-        return pause or self._tell_thread(cancellation)
+            self._drawn.pop(cancellation, None)
 
-    def _changed(self, row: CardRow) -> bool:
-        """Tell whether anything happened that the card shows: strangers must not use up Slack's edits by pressing."""
-        return any(event.kind != Kind.REFUSED for event in self._ledger.story(row.cancellation, after=row.shown))
+    def _quiet(self) -> list[CardRow]:
+        """Return the cards whose threads may be told, in the order in which they fell behind.
 
-    def _post_card(self, state: State, row: CardRow) -> float:
-        pause = self._pace.wait_for(posting(row.channel))
-        if pause:
-            return pause
-        # Recorded before the post: if this process dies now, the next one knows that a card may lie there.
-        self._ledger.outbox.keep(replace(row, attempted=row.attempted + 1))
-        try:
-            ts = self._post(row.channel, card(state, reposted=row.attempted > 0))
-        except SlackApiError as error:
-            if not _maybe_posted(error):
-                self._ledger.outbox.keep(row)
-            return self._unposted(state, row, error)
-        self._ledger.outbox.keep(replace(row, ts=ts, attempted=row.attempted + 1, shown=state.event))
-        return 0.0
+        The card shows first what a reply speaks of; its progress, which may be held back, is waited for by nobody.
+        """
+        found = {one: self._ledger.outbox.card(one) for one, held in self._needs.items() if held > Need.CHANGE}
+        for cancellation, row in found.items():
+            if (row is None or row.ts is None) and self._needs[cancellation] is Need.NOTHING:
+                del self._needs[cancellation]  # without a card there is no thread
+        return sorted((row for row in found.values() if row is not None and row.ts), key=lambda row: row.told)
 
-    def _unposted(self, state: State, row: CardRow, error: SlackApiError) -> float:
-        if self._pace.heed(posting(row.channel), error):
-            return PAUSES[0]
-        if _reason(error) in UNPOSTABLE and state.phase not in OPEN:
-            return 0.0
-        if _reason(error) in UNPOSTABLE and state.id not in self._failures:
-            self._answers.tell(
-                state,
-                f"I cannot post in this channel ({_reason(error)}), so there is no card to confirm. Nothing was"
-                " cancelled. Invite me to the channel; the card follows within a minute.",
-            )
-        raise error
-
-    def _edit_card(self, state: State, row: CardRow) -> float:
-        pause = self._pace.wait_for(UPDATE)
-        if pause:
-            return pause
-        try:
-            self._client.chat_update(channel=row.channel, ts=row.ts or "", **payload(card(state)))
-        except SlackApiError as error:
-            if self._pace.heed(UPDATE, error):
-                return PAUSES[0]
-            if _reason(error) not in UNEDITABLE:
-                raise
-            self._ledger.outbox.keep(replace(row, ts=None))
-            return PAUSES[0]
-        self._ledger.outbox.keep(replace(row, shown=state.event))
-        return 0.0
-
-    def _tell_thread(self, cancellation: int) -> float:
-        row, state = self._ledger.outbox.card(cancellation), self._ledger.state(cancellation)
-        if row is None or row.ts is None or state is None:
-            return 0.0
-        events = self._ledger.story(cancellation, after=row.told)
-        for event in events:
-            pause = self._tell_event(row, event, state)
-            if pause:
-                return pause
-        if events:
-            self._ledger.outbox.told(cancellation, events[-1].id)
-        return 0.0
-
-    def _tell_event(self, row: CardRow, event: Event, state: State) -> float:
-        """Add to the thread what an event brings, one after the other: a file that fails must not repeat its reply."""
-        parts = [part for part in (reply(event, state), beside(event, state, self._ledger.names)) if part is not None]
-        first, outbox = f"{FIRST}:{row.cancellation}", self._ledger.outbox
-        if len(parts) > 1 and (outbox.cursor(first) or 0) >= event.id:
-            del parts[0]
-        for index, part in enumerate(parts, start=1):
-            pause = self._attach(row, part) if isinstance(part, Sheet) else self._reply(row, part)
-            if pause:
-                return pause
-            if index < len(parts):
-                outbox.advance(first, event.id)
-        if parts:
-            outbox.told(row.cancellation, event.id)
-        return 0.0
-
-    def _attach(self, row: CardRow, sheet: Sheet) -> float:
-        pause = self._pace.wait_for(posting(row.channel))
-        if pause:
-            return pause
-        try:
-            share(self._client, sheet, channel=row.channel, thread=row.ts)
-        except (SlackClientError, OSError) as error:
-            refused = isinstance(error, SlackApiError) and not _maybe_posted(error)
-            if isinstance(error, SlackApiError) and self._pace.heed(posting(row.channel), error):
-                return PAUSES[0]
-            if not refused and self._failures.get(row.cancellation, 0) < MOST_UPLOADS:
-                raise
-            log.warning("file_refused", cancellation=row.cancellation, error=_reason(error))
-            # The slot was taken for the file, and nothing has come of it.
-            return self._posted(row, unattached(sheet, _reason(error)))
-        return 0.0
-
-    def _reply(self, row: CardRow, message: Message) -> float:
-        return self._pace.wait_for(posting(row.channel)) or self._posted(row, message)
-
-    def _posted(self, row: CardRow, message: Message) -> float:
-        try:
-            self._post(row.channel, message, thread=row.ts)
-        except SlackApiError as error:
-            if self._pace.heed(posting(row.channel), error):
-                return PAUSES[0]
-            if _reason(error) not in UNPOSTABLE:
-                raise
-        return 0.0
-
-    # --- the audit channel -------------------------------------------------------------------------------------
-
-    def _audit(self) -> float:
-        channel = self._audit_channel or ""
-        events = self._ledger.events(after=self._ledger.outbox.cursor(self._audit_sink) or 0)
-        for event in events:
-            if event.kind not in AUDITED:
-                continue
-            state = self._ledger.state(event.cancellation) if event.cancellation is not None else None
-            line = audit_line(event, state, self._directory.name(event.actor))
-            if line is not None:
-                pause = self._audit_one(channel, line)
-                if pause:
-                    return pause
-            self._ledger.outbox.advance(self._audit_sink, event.id)
-        if events:
-            self._ledger.outbox.advance(self._audit_sink, events[-1].id)
-        return 0.0
-
-    def _audit_one(self, channel: str, line: str) -> float:
-        pause = self._pace.wait_for(posting(channel))
-        if pause:
-            return pause
-        try:
-            self._post(channel, Message(text=line))
-        except SlackApiError as error:
-            if self._pace.heed(posting(channel), error):
-                return PAUSES[0]
-            raise
-        return 0.0
-
-    def _post(self, channel: str, message: Message, *, thread: str | None = None) -> str:
-        place: dict[str, Any] = {"thread_ts": thread, "reply_broadcast": message.broadcast} if thread else {}
-        posted = self._client.chat_postMessage(channel=channel, **place, **payload(message))
-        ts = posted.get("ts")
-        if not isinstance(ts, str):
-            raise SlackClientError("Slack named no ts for the message")
-        return ts
-
-
-def _maybe_posted(error: SlackApiError) -> bool:
-    """Tell whether Slack broke down over a post, instead of refusing it: the message may be there all the same."""
-    status = getattr(error.response, "status_code", HTTPStatus.INTERNAL_SERVER_ERROR)
-    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or _reason(error) in BROKEN
-
-
-def _reason(error: BaseException) -> str:
-    response = getattr(error, "response", None)
-    found = response.get("error") if response is not None and hasattr(response, "get") else None
-    return str(found or type(error).__name__)
+    def _tell(self, row: CardRow) -> None:
+        what = f"thread {row.cancellation}"
+        told = self._tries.attempt(what, lambda: self._threads.tell(row, failures=self._tries.failures(what)))
+        if told and self._needs[row.cancellation] is Need.NOTHING:
+            del self._needs[row.cancellation]

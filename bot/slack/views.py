@@ -8,7 +8,7 @@ from bot.domain.advice import advice
 from bot.domain.cancellation import Phase, State
 from bot.domain.events import Event, Kind
 from bot.domain.plan import Preview
-from bot.domain.wording import COMMAND, counts_line, job_line, number, target, tasks
+from bot.domain.wording import COMMAND, counts_line, job_line, number, ordered_again, target, tasks
 from bot.slack.card import figures
 from bot.slack.escape import code, mention, safe
 from bot.slack.message import DIGITS, Message, lines, when
@@ -21,6 +21,25 @@ def reply(event: Event, state: State) -> Message | None:
     """Return what an event adds to the card's thread, or `None`; only who has to know is mentioned."""
     maker = _REPLIES.get(event.kind)
     return maker(event, state) if maker else None
+
+
+def speaks(event: Event) -> bool:
+    """Tell whether an event may add anything to the thread: a reply, or what is told of single devices."""
+    if event.kind == Kind.CALL_FINISHED:
+        return failed_call(event)
+    return event.kind in _REPLIES or event.kind == Kind.PREVIEWED
+
+
+def failed_call(event: Event) -> bool:
+    """Tell whether an event is the end of an attempt that was not taken, or of which nothing is known."""
+    return event.kind == Kind.CALL_FINISHED and event.body["outcome"] != "done"
+
+
+def more_failures(state: State) -> Message:
+    """Say that a run's further failed attempts have no replies of their own, and where they are told instead."""
+    named = state.plan is not None and state.plan.by_name
+    where = " A file at the end names every device that was not cancelled, and why." if named else ""
+    return Message(text=f"More attempts failed; from here on they are not told one by one. The ledger has each.{where}")
 
 
 def _ended_reply(event: Event, state: State) -> Message:
@@ -46,7 +65,7 @@ def _finished_reply(event: Event, state: State) -> Message:
 
 def _call_reply(event: Event, _state: State) -> Message | None:
     body = event.body
-    if body["outcome"] == "done":
+    if not failed_call(event):
         return None
     said = " ".join(str(body[name]) for name in ("code", "message") if body[name]).rstrip(".")
     request = f" Request {code(body['request_id'])}." if body["request_id"] else ""
@@ -118,6 +137,8 @@ def _audited(event: Event, state: State | None) -> str | None:
     if event.kind == Kind.FINISHED:
         figures = ", ".join(f"{name} {number(body.get(name))}" for name in ("asked", "accepted", "confirmed", "left"))
         return f"{safe(body['result'].lower(), 40)}: {figures}{reason}"
+    if event.kind == Kind.RETRIED:
+        return ordered_again(body["as"])
     return f"{event.kind}{reason}" if event.kind in AUDITED else None
 
 
@@ -146,21 +167,27 @@ def listing(title: str, states: list[State]) -> Message:
     return lines([f"{title}:", *map(line, states)], [f"{title}:", *map(_plain_line, states)])
 
 
-def batches(account: Account, found: Sequence[Preview], more: int) -> Message:
+def batches(account: Account, found: Sequence[Preview], more: int, unlooked: int = 0) -> Message:
     """Return an account's running batches, newest first, with their counts and the line that asks for each."""
+    beyond = (
+        f"Not looked at, so as not to spend the account's rate: {number(unlooked)} older"
+        f" firmware{'' if unlooked == 1 else 's'}, whose batches are not in this list."
+    )
     if not found:
-        return Message(text=f"No batch is under way on {safe(account.name)}.")
+        none = f"No batch is under way on {safe(account.name)}."
+        return Message(text=f"{none} {beyond}" if unlooked else none)
     example = f"{COMMAND} job {found[0].job.id} on {account.name}"
     older = f"… and {number(more)} older, not counted here so as not to spend the account's rate."
+    rest = [*([older] if more else []), *([beyond] if unlooked else [])]
     shown = [
         f"Running batches on *{safe(account.name)}*, newest first. To choose what to cancel: {code(example)}",
         *(f"• {safe(job_line(preview), 300)}\n    {safe(counts_line(preview), 300)}" for preview in found),
-        *([older] if more else []),
+        *rest,
     ]
     entire = [
         f"Running batches on {account.name}, newest first. To choose what to cancel: {example}",
         *(f"{job_line(preview)}\n    {counts_line(preview)}" for preview in found),
-        *([older] if more else []),
+        *rest,
     ]
     return lines(shown, entire)
 

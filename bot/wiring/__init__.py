@@ -193,12 +193,14 @@ class Bot:
         self._until_slack_answers(connect)
 
     def _listeners(self) -> SlackApp:
-        form, halt, answers = self._form(self._halt), self._halt, self._answers
+        halt, answers = self._halt, self._answers
+        # One form for the command and the shortcut: it remembers which sendings were given up on.
+        form = self._form(halt)
         actions = Actions(self._ledger, self._intake, self._keeper, answers, halt, again=self._again)
-        commands = self._commands(halt)
+        commands = self._commands(halt, form)
         return SlackApp(self._client, self._app_token, commands, actions, form, timer=time.monotonic, halt=halt)
 
-    def _commands(self, halt: Halt) -> Commands:
+    def _commands(self, halt: Halt, form: Form) -> Commands:
         return Commands(
             self._engine.rooms,
             intake=self._intake,
@@ -207,7 +209,7 @@ class Bot:
             client=self._client,
             halt=halt,
             orders=self._orders,
-            form=self._form(halt),
+            form=form,
             again=self._again,
         )
 

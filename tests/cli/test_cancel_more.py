@@ -123,8 +123,8 @@ class TestFile:
         [
             (b"pump-1\npump<2\npump-3\n'', pump\\4\n", ("“pump<2” in line 2", "“pump\\4” in line 4")),
             (b"\n \n", ("There is no device name in it",)),
-            (b"pump-\xff\n", ("it is not text in UTF-8",)),
-            (b"x" * (8 * 1024 * 1024 + 1), ("more than 8,388,608 bytes",)),
+            (b"pump-\xff\n", ("The file is not text in UTF-8", "Nothing was changed.")),
+            (b"x" * (8 * 1024 * 1024 + 1), ("more than 8,388,608 bytes", "Nothing was changed.")),
         ],
     )
     def test_bad_file(self, terminal: Terminal, content: bytes, said: tuple[str, ...]) -> None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,8 @@ from bot.domain import decisions, running
 from bot.domain.call import Answer, holds
 from bot.domain.cancellation import Phase, State
 from bot.domain.decisions import Decision
-from bot.domain.leftover import Leftover, left_over, leftovers
+from bot.domain.leftover import MOVED_ON, MOVED_OR_OURS, Leftover, left_over, leftovers, untaken
+from bot.domain.offer import CANCEL_DEVICES
 from bot.domain.order import Cancel, CancelDevices, CancelJob, CancelStrategy, listed
 from bot.domain.plan import freeze
 from bot.domain.status import Status
@@ -40,6 +42,7 @@ from tests.builders import (
     requested,
     send,
     send_rest,
+    skip,
     split,
     start_names,
     stop,
@@ -200,7 +203,8 @@ def test_a_strategy_alone() -> None:
 def test_each_device_with_its_reason() -> None:
     """Of each device that no taken call had in it the reason is told: the cloud's, not sent, or nothing to cancel."""
     way = (*sent(1, DONE), *sent(2, FAILED))
-    told = list(leftovers(by_name(*way, finish(), order=ORDERED).state, lists()))
+    life = by_name(*way, finish(), order=ORDERED)
+    told = list(leftovers(life.state, lists(), life.events))
     failed = [
         Leftover(device=name, job="J1", why="failed", call=2, code="iot.ota.Nope", message="no")
         for name in NAMES[200:400]
@@ -211,24 +215,59 @@ def test_each_device_with_its_reason() -> None:
     assert [*failed, *unsent, *idle] == told
 
 
+def test_who_moved_on_is_told_of() -> None:
+    """Devices that a call left out are told of, also where the rest of it was taken, was split, or nothing was left."""
+    way = (*sent(1, DONE, moved=2), *sent(2, MOVED), split(2, moved=197), skip(3))
+    life = by_name(*way, finish())
+    told = [left for left in leftovers(life.state, lists(), life.events) if left.why == MOVED_ON]
+
+    gone = [(1, NAMES[:2]), (2, NAMES[200:397]), (3, NAMES[400:])]
+    assert [Leftover(device=name, job="J1", why=MOVED_ON, call=n) for n, names in gone for name in names] == told
+
+
+def test_of_a_call_that_was_sent_again_the_last_sending_counts() -> None:
+    """Devices that moved on between two sendings of a call are told of once, with those that had before."""
+    life = by_name(*sent(1, MOVED, moved=2), *sent(1, DONE, moved=3), *sent(2, DONE), *sent(3, DONE), finish())
+    told = [left.device for left in leftovers(life.state, lists(), life.events)]
+
+    assert [*NAMES[:5]] == told
+
+
+@pytest.mark.parametrize(("ours", "told_of"), [(0, 3), (2, 3), (3, 0)])
+def test_who_was_cancelled_by_an_attempt_is_not_said_to_have_moved_on(ours: int, told_of: int) -> None:
+    """Devices left out that an earlier attempt cancelled are not in the list; where only some are, it says so."""
+    again = partial(running.send, call=1, action=CANCEL_DEVICES, count=197, left_out=(0, 1, 2), canceled=ours)
+    life = by_name(*sent(1, UNKNOWN), again, record(DONE), *sent(2, DONE), *sent(3, DONE), finish())
+    told = list(leftovers(life.state, lists(), life.events))
+
+    assert [(name, MOVED_OR_OURS if ours else MOVED_ON) for name in NAMES[:told_of]] == [
+        (left.device, left.why) for left in told
+    ]
+
+
 @pytest.mark.parametrize("life", [life_in(Phase.EXPIRED), Life().after(*TAKEN), Life().after(*RUNNING)])
 def test_without_names_nothing_is_told_of_devices(life: Life) -> None:
     """A cancel by job, and one that never ran, has no devices to tell of."""
-    assert [] == list(leftovers(life.state, lists()))
+    assert [] == list(leftovers(life.state, lists(), life.events))
 
 
 @given(st.integers(min_value=0, max_value=2**32), st.integers(min_value=5, max_value=60))
 @settings(deadline=None, max_examples=150, derandomize=True)
 def test_who_was_not_taken_is_told_of_once(seed: int, length: int) -> None:
     """Whatever became of a run, each device of its open calls is told of once, and nobody of a call that was taken."""
-    state = lived(seed, length).state
+    life = lived(seed, length)
+    state = life.state
     run, plan = state.run, state.plan
     if run is None or plan is None or not plan.by_name:
         return
-    told = Counter(left.device for left in leftovers(state, lists()) if left.call is not None)
+    told = Counter(left.device for left in untaken(state, lists()))
+    why = {left.device: left.why for left in leftovers(state, lists(), life.events)}
+    moved = {device for device in why if why[device] == MOVED_ON}
+    unsure = {device for device in why if why[device] == MOVED_OR_OURS}
     taken = {NAMES[at] for n in range(1, run.calls + 1) if holds(run.done, n) for at in run.call(plan, n).at}
 
     assert 1 == max(told.values(), default=1)
     assert len(NAMES) >= told.total()
     assert not run.complete or not told
-    assert not taken & set(told)
+    assert len(moved) <= run.moved_on <= len(moved | unsure)
+    assert not (taken | moved | unsure) & set(told)

@@ -66,7 +66,7 @@ def test_acknowledgements_do_not_wait_for_runs(busy: tuple[Scene, list[Typed]]) 
 def test_acknowledged_before_any_network(scene: Scene, words: str, stored: int) -> None:
     """When a command is acknowledged an order is stored already, and neither Slack nor the cloud was asked anything."""
     with scene.hosted() as bot:
-        commands = bot._commands(bot._halt)
+        commands = bot._commands(bot._halt, bot._form(bot._halt))
         calls = len(scene.slack.calls)
         seen = []
 

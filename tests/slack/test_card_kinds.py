@@ -162,6 +162,14 @@ def test_no_running_batch_is_said() -> None:
     assert "No batch is under way on prod." == batches(ACCOUNT, [], 0).text
 
 
+@pytest.mark.parametrize(("unlooked", "said"), [(1, "1 older firmware, whose"), (1200, "1,200 older firmwares, whose")])
+def test_firmwares_that_were_not_looked_at_are_said(unlooked: int, said: str) -> None:
+    """A list that may lack batches says of how many firmwares, also where it is empty."""
+    lists: tuple[list[Preview], ...] = ([], [shown(ORDERS["strategy"])])
+
+    assert [True, True] == [said in batches(ACCOUNT, found, 0, unlooked).text for found in lists]
+
+
 def test_a_list_that_does_not_fit_is_whole_in_a_file() -> None:
     """Of a list that is too long whole lines are shown, that there are more is said, and all are in the file."""
     order = ORDERS["strategy"]

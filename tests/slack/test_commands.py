@@ -437,7 +437,7 @@ def commands(town: Town) -> Commands:
 
 
 def made(town: Town, halt: Halt) -> Commands:
-    return town.bot._commands(halt)
+    return town.bot._commands(halt, town.bot._form(halt))
 
 
 def delivered(commands: Commands, *in_time: bool, trigger: str = "1.a") -> str:

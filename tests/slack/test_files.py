@@ -7,10 +7,10 @@ import pytest
 from slack_sdk import WebClient
 
 from bot.domain.errors import DirectoryError, UsageError
+from bot.domain.names import LARGEST
 from bot.domain.secret import Secret
 from bot.playground.slack.local_slack import LocalSlack
 from bot.slack.files import Files, send_whole
-from bot.slack.form_fields import LARGEST_FILE
 from bot.slack.message import TEXT, said
 from tests.builders import ANN
 
@@ -40,9 +40,9 @@ def test_the_largest_list_is_read(slack: LocalSlack, files: Files) -> None:
 
 def test_a_file_that_is_too_large_is_not_fetched(slack: LocalSlack, files: Files) -> None:
     """What Slack says is larger than any list is refused before a byte of it is read."""
-    file = slack.upload("names.txt", b"x" * (LARGEST_FILE + 1), ANN)["id"]
+    file = slack.upload("names.txt", b"x" * (LARGEST + 1), ANN)["id"]
 
-    with pytest.raises(UsageError, match="8,388,609 bytes; 8,388,608 is the most"):
+    with pytest.raises(UsageError, match="more than 8,388,608 bytes, the most"):
         files.read(file)
 
 

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.domain.account import Cloud
+from bot.domain.names import LARGEST
 from bot.domain.order import Cancel, CancelDevices, CancelJob, CancelStrategy
 from bot.domain.status import Status
 from bot.playground.slack.block_kit import view_problems
-from bot.slack.form_fields import LARGEST_FILE, LONGEST_ERROR, Filled, MisfilledError, Operation, filled, order_of
+from bot.slack.form_fields import LONGEST_ERROR, Filled, MisfilledError, Operation, filled, order_of
 from bot.slack.form_views import Choice, Usable, form, instead, loading, operations
 from tests.builders import account
 
@@ -59,7 +60,7 @@ def test_fields_make_an_order(form: Filled, order: Cancel) -> None:
         (made("devices", files=(FILE,), names="a", job="J1"), {"names"}),
         (made("devices", files=(FILE, FILE), job="J1"), {"file"}),
         (made("devices", files=({},), job="J1"), {"file"}),
-        (made("devices", files=({"id": "F1", "size": LARGEST_FILE + 1},), job="J1"), {"file"}),
+        (made("devices", files=({"id": "F1", "size": LARGEST + 1},), job="J1"), {"file"}),
         (made("devices", names="a", firmware="F1"), {"product"}),
         (made("devices", names="a", job="J1", product="P1", firmware="F1"), {"job"}),
     ],

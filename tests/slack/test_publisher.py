@@ -3,13 +3,14 @@
 import re
 import threading
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from slack_sdk import WebClient
 
+from bot.domain.call import Answer
 from bot.domain.cancellation import State
 from bot.domain.decisions import Decision
 from bot.domain.events import Kind, NewEvent
@@ -21,9 +22,12 @@ from bot.slack.answers import Answers
 from bot.slack.app import web_client
 from bot.slack.people import SlackDirectory
 from bot.slack.publisher import Publisher
+from bot.slack.threads import MOST_FAILURES
+from bot.slack.turns import LEAST_REST
 from tests.builders import (
     ANN,
     BOB,
+    DONE,
     FAILED,
     Clock,
     confirm,
@@ -66,7 +70,7 @@ class Press:
         self.clock = clock or Clock()
         self.ledger = Ledger.open(folder / "ledger.db", now=self.clock)
         self.answers = Answers(client, timer=lambda: self.clock().timestamp(), sleep=lambda _seconds: None)
-        self._client = client
+        self.client = client
         self._directory = SlackDirectory(client, now=self.clock, timer=lambda: self.clock().timestamp())
         self._directory.identify(team="T0LOCAL", enterprise=None)
         self._owners = count(1)
@@ -76,7 +80,7 @@ class Press:
         """Start a publisher of a process of its own, whose thread does nothing: the test makes its rounds."""
         made = Publisher(
             self.ledger,
-            self._client,
+            self.client,
             self._directory,
             self.answers,
             audit_channel=audit_channel,
@@ -223,6 +227,128 @@ def test_many_cards_keep_to_slacks_pace(tmp_path: Path) -> None:
         press.close()
 
 
+# --- more than Slack takes -------------------------------------------------------------------------------------------
+
+
+def calling(press: Press, number: int, first: int, calls: int, answer: Answer = DONE) -> None:
+    """Let calls of a run go out and be answered."""
+    for call in range(first, first + calls):
+        press.decide(number, send(call, count=1), record(answer, call))
+
+
+def test_a_run_does_not_hold_up_other_cards(press: Press) -> None:
+    """While long runs move on and on, every new card and every change of another card is shown at once."""
+    long = [press.order(show_preview(), confirm(), start(calls=1000)) for _ in range(3)]
+    calls, seen = count(1), []
+
+    def run(seconds: float) -> None:
+        for call in islice(calls, round(seconds / TURN)):
+            for running in long:
+                calling(press, running, call, 1)
+            press.turn(TURN)
+
+    run(8)
+    for _ in range(8):
+        number = press.order(show_preview())
+        run(2)
+        press.decide(number, withdraw())
+        run(2)
+        seen.append(words_of(press.cards(number)[0]))
+
+    assert [["Waiting for confirmation", "Withdrawn"]] * 8 == seen
+
+
+def test_progress_is_shown_now_and_then(press: Press) -> None:
+    """Of a run that moves twice a second the card is edited every few seconds; the last state comes at once."""
+    number = press.order(show_preview(), confirm(), start(calls=100))
+    press.turn()
+    before = len(press.calls("chat.update"))
+    for call in range(1, 61):
+        calling(press, number, call, 1)
+        press.turn(TURN)
+    edits = len(press.calls("chat.update")) - before
+    press.decide(number, stop(ANN), finish())
+    press.turn(2)
+
+    assert 8 <= edits <= 30 / LEAST_REST + 1
+    assert "Stopped" == words_of(press.cards()[0])[-1]
+
+
+def test_the_last_progress_is_shown(press: Press) -> None:
+    """When a run stands still for a while its card shows all that it has done."""
+    number = press.order(show_preview(), confirm(), start(calls=9))
+    press.turn()
+    for call in range(1, 8):
+        calling(press, number, call, 1)
+        press.turn(TURN)
+    press.turn(LEAST_REST + 2)
+
+    assert "Calls taken: 7 of 9." in str(press.cards()[0].blocks)
+
+
+def test_a_press_of_strangers_edits_nothing(press: Press) -> None:
+    """Refused presses use up none of Slack's edits, also after a restart."""
+    number = press.order(show_preview())
+    press.turn()
+    refused = NewEvent(kind=Kind.REFUSED, actor=BOB, body={"v": 1, "what": "confirm", "reason": "no"})
+    press.decide(number, lambda _state, _now: (refused,))
+    press.turn()
+    press.clock.turn(11)
+    press.publisher = press.started()
+    press.turn()
+
+    assert [] == press.calls("chat.update")
+
+
+def test_a_batch_that_fails_is_told_in_a_few_replies(press: Press) -> None:
+    """Of hundreds of calls that fail the first few have a reply each, one says that there are more; then the end."""
+    number = press.order(show_preview(), confirm(), start(calls=300))
+    calling(press, number, 1, 200, FAILED)
+    press.turn(3)
+    press.publisher = press.started()
+    press.clock.turn(11)
+    calling(press, number, 201, 100, FAILED)
+    press.decide(number, finish())
+    press.turn(20)
+
+    thread = press.thread()
+    assert [f"Call {n}, attempt 1: failed." for n in range(1, MOST_FAILURES + 1)] == [
+        " ".join(text.split()[:5]) for text in thread[:-2]
+    ]
+    assert "More attempts failed; from here on they are not told one by one. The ledger has each." == thread[-2]
+    assert thread[-1].startswith(f"<@{ANN}> Failed:")
+
+
+def test_new_cards_come_before_replies(press: Press) -> None:
+    """However many replies wait, a new card takes the channel's next place; then each thread gets its own."""
+    failing = [press.order(show_preview(), confirm(), start(calls=9)) for _ in range(3)]
+    press.turn(6)
+    for number in failing:
+        calling(press, number, 1, 9, FAILED)
+    press.turn(3)
+    others = [press.order(show_preview()) for _ in range(4)]
+    press.turn(5)
+    posted = [len(press.cards(number)) for number in others]
+    press.turn(26)
+
+    assert [1] * 4 == posted
+    assert [MOST_FAILURES + 1] * 3 == [len(press.thread(number)) for number in failing]
+
+
+def test_a_thread_that_fails_holds_up_no_card(press: Press) -> None:
+    """While replies cannot be posted the card goes on to its end."""
+    number = press.order(show_preview(), confirm(), start())
+    press.turn()
+    press.slack.faults.add("chat.postMessage", status=500, times=5)
+    press.decide(number, send(), record(FAILED))
+    press.turn(12)
+    press.decide(number, finish())
+    press.turn(2)
+
+    assert "Failed" == words_of(press.cards()[0])[-1]
+    assert [] == press.thread()
+
+
 # --- Slack fails -----------------------------------------------------------------------------------------------------
 
 
@@ -306,17 +432,18 @@ def test_a_process_that_died_with_its_post_out_is_remembered(press: Press) -> No
     state = press.ledger.state(number)
     assert state is not None
     seen: list[int] = []
-    post = press.publisher._post
+    post = press.client.chat_postMessage
 
-    def dying(*args: Any, **more: Any) -> str:
+    def dying(**more: Any) -> None:
         row = press.ledger.outbox.card(number)
         seen.append(row.attempted if row else 0)
-        post(*args, **more)
+        post(**more)
         raise KeyboardInterrupt  # the process ends here
 
-    press.publisher._post = dying  # type: ignore[method-assign]
+    press.client.chat_postMessage = dying  # type: ignore[assignment,method-assign]
     with pytest.raises(KeyboardInterrupt):
         press.publisher._round()
+    press.client.chat_postMessage = post  # type: ignore[method-assign]
     press.clock.turn(11)
     press.publisher = press.started()
     press.turn()

@@ -24,7 +24,20 @@ from bot.playground.slack.block_kit import problems
 from bot.slack.card import card
 from bot.slack.message import Message
 from bot.slack.sheets import COLUMNS, FEW, Sheet, beside, unattached, written
-from tests.builders import ACCOUNT, COUNTS, NOW, Life, account, confirm, finish, record, requested, send
+from tests.builders import (
+    ACCOUNT,
+    COUNTS,
+    NOW,
+    Life,
+    account,
+    confirm,
+    finish,
+    record,
+    requested,
+    send,
+    send_rest,
+    verify,
+)
 from tests.builders import EVIDENCE as SEEN
 
 GONE: Final = Answer(outcome=Outcome.FAILED, code="iot.ota.Nope", message="=no, never")
@@ -66,7 +79,7 @@ class Listed:
     def told(self, kind: str) -> Sheet | Message | None:
         """Return what the latest event of a kind adds to the thread."""
         event = next(event for event in reversed(self.life.events) if event.kind == kind)
-        return beside(event, self.life.state, self.names)
+        return beside(event, self.life.state, self.names, lambda: self.life.events)
 
 
 def rows(sheet: Any) -> list[list[str]]:
@@ -139,7 +152,7 @@ def test_a_cancel_by_job_has_no_list() -> None:
         id=9, cancellation=1, seq=9, at=NOW, actor=BOT, kind="finished", body={"v": 1, "result": "Failed"}, digest=""
     )
 
-    assert None is beside(event, Life(opening=requested()).state, lambda _: ())
+    assert None is beside(event, Life(opening=requested()).state, lambda _: (), tuple)
 
 
 @settings(deadline=None)
@@ -162,12 +175,34 @@ def test_a_file_in_rfc_4180() -> None:
 
 
 def test_a_file_that_is_not_taken_is_said() -> None:
-    """In the place of a file that Slack does not take stands why, and where its lines are."""
-    sheet = Sheet(name="a.csv", comment="2 devices were not cancelled.", content=b"")
+    """In the place of a file that Slack does not take stands why, whom it names, and what there is to press."""
+    sheet = failed().told("finished")
 
-    assert "I could not attach it: Slack answered missing_scope. I lack the scope files:write" in (
-        unattached(sheet, "missing_scope").text
+    assert isinstance(sheet, Sheet)
+    assert (
+        "2 devices were not cancelled; the file says why of each. I could not attach it: Slack answered missing_scope."
+        " I lack the scope files:write: install me anew with manifest.yml. They are `d00002`, `x00000`."
+        " “Ask again” on the card orders what is left."
+    ) == unattached(sheet, "missing_scope").text
+
+
+def test_of_many_in_a_file_that_is_not_taken_a_few_are_named() -> None:
+    """A message in the place of a long file names ten of its devices, and only what exists to be typed or pressed."""
+    sheet = Listed(2, 1_200).told("previewed")
+
+    assert isinstance(sheet, Sheet)
+    assert unattached(sheet, "storage_limit_reached").text.endswith(
+        "Slack answered storage_limit_reached. They are "
+        + ", ".join(f"`x{n:05}`" for n in range(FEW))
+        + " and 1,190 more."
     )
+
+
+def test_who_moved_on_is_in_the_file() -> None:
+    """A device that its call left out stands in the file, also where the cloud took the rest of the call."""
+    sheet = Listed(3, 0).ran(send_rest(1, moved=1), record(), verify(), finish()).told("finished")
+
+    assert ["d00000", "J1", "had moved on before its call was sent", "1", "", ""] == rows(sheet)[1]
 
 
 @pytest.mark.parametrize("made", [Listed(3, 12), failed()], ids=["waiting", "ended"])

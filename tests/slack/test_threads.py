@@ -15,7 +15,8 @@ from bot.domain.reading import Named, Reading
 from bot.domain.status import Status
 from bot.playground.slack.local_slack import LocalSlack
 from bot.slack.files import LATER
-from bot.slack.publisher import BROKEN, MOST_UPLOADS
+from bot.slack.posts import BROKEN
+from bot.slack.threads import MOST_UPLOADS
 from tests.builders import ACCOUNT, ANN, COUNTS, EVIDENCE, FAILED, confirm, finish, record, send
 from tests.slack.test_publisher import OPS, Press
 

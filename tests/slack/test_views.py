@@ -13,7 +13,7 @@ from slackblocks import _limits
 from bot.domain.call import Answer, Outcome
 from bot.domain.cancellation import Phase, State
 from bot.domain.decisions import Decision
-from bot.domain.events import Event
+from bot.domain.events import Event, Kind
 from bot.domain.order import CancelJob
 from bot.domain.plan import freeze
 from bot.domain.status import Status
@@ -31,6 +31,7 @@ from tests.builders import (
     UNKNOWN,
     WAITING,
     Life,
+    by_bot,
     confirm,
     finish,
     life_in,
@@ -529,6 +530,19 @@ def test_the_audit_line_of_an_end_has_the_figures() -> None:
     life = life_in(Phase.DONE)
 
     assert "done: asked 52, accepted 52, confirmed 52, left 0" in str(audit_line(*last(life), "bot"))
+
+
+def test_the_audit_line_of_an_order_for_the_rest() -> None:
+    """The line names the order for the rest; once that has come to nothing, it says so and names no order."""
+    life, told_of = life_in(Phase.VOIDED), []
+    for new in (42, None):
+        life.put(by_bot(Kind.RETRIED, **{"as": new}))
+        told_of.append(str(audit_line(*last(life), "bot")).partition(" · ")[0])
+
+    assert [
+        "#1 ordered again as #42",
+        "#1 may be ordered again, as the order for its rest came to nothing",
+    ] == told_of
 
 
 @pytest.mark.parametrize("phase", [Phase.CHECKING, Phase.WAITING_CONFIRMATION, Phase.RUNNING])
