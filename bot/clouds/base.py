@@ -12,6 +12,10 @@ Slow = Callable[[int], None]
 """Is told how many tasks are about to be listed, page by page."""
 
 
+Batches = tuple[Sequence[Preview], int, int]
+"""Running batches with their counts; how many more are not counted; how many firmwares were not looked at for any."""
+
+
 def unsaid(tasks: int) -> None:
     """Tell nobody."""
 
@@ -48,8 +52,8 @@ class Cloud(Protocol):
     def finished(self, job: str) -> Mapping[str, int | None]:
         """Read how many of a job's tasks have ended, by the cloud's own status word."""
 
-    def jobs(self) -> tuple[Sequence[Preview], int]:
-        """Read the running batches, newest first, with their counts; and how many more there are, not counted."""
+    def jobs(self) -> Batches:
+        """Read the running batches, newest first."""
 
     def estimate(self, plan: Plan) -> int:
         """Return the seconds that a plan's calls will take at the account's rate, with what waits already."""

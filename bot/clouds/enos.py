@@ -7,11 +7,11 @@ devices are looked at just before it is sent.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from bot.clouds.base import Slow, unsaid
-from bot.clouds.enos_gate import NOT_SENT, Gate
+from bot.clouds.base import Batches, Slow, unsaid
+from bot.clouds.enos_gate import Gate
 from bot.clouds.enos_tasks import (
     AT_ONCE,
     CANCELLED,
@@ -28,6 +28,7 @@ from bot.clouds.enos_tasks import (
 )
 from bot.clouds.enos_wire import number, words
 from bot.clouds.http import Http
+from bot.clouds.shared import LOOK, MOST_JOBS, NO_JOB, NOT_SENT, clock_faults, most_reads, reads_until
 from bot.clouds.throttle import MARGIN, Throttle
 from bot.domain.account import Account
 from bot.domain.call import Answer, Outcome
@@ -36,21 +37,13 @@ from bot.domain.offer import BY_DEVICE, CANCEL_TASKS, unable
 from bot.domain.order import Cancel, CancelDevices, CancelJob
 from bot.domain.plan import Call, Job, Look, Names, Plan, Preview
 from bot.domain.reading import Named, Reading
-from bot.domain.status import Status, flows_into
+from bot.domain.status import Status
 
 LONG: Final = 2_000
 """Tasks whose listing takes some seconds at the default rate, so that people are shown that it goes on."""
-CHEAP: Final = 10.0
-"""Seconds of the query rate that looking at single devices, or at running jobs, may take."""
-SHOWN: Final = 10
-"""How many running jobs are counted at most."""
 JOB_PAGES: Final = 5
 """Pages of running jobs that are read, to find the newest ones: the cloud documents no order."""
-NO_JOB: Final = "otabot0check0no0such0job"
-"""A well-formed id that no job has."""
 JOB_NOT_FOUND: Final = frozenset({"24404", "99404"})
-SKEW: Final = 60
-"""Seconds that this machine's clock may differ from the cloud's before `check` says so."""
 
 
 class EnosCloud:
@@ -85,12 +78,13 @@ class EnosCloud:
         reading = self._reading(facts.id, batch=facts.status)
         match order:
             case CancelDevices():
-                seen, these = self._look_at(facts.id, names, BY_DEVICE[self._account.cloud])
+                seen, these = self._look_at(facts.id, names, BY_DEVICE[self._account.cloud], most=self._most)
                 reading = replace(reading, named=seen)
             case CancelJob(statuses=()):
                 these = ()
             case _:
-                statuses = flows_into(frozenset(order.statuses))
+                # Not what may flow into them: the plan names devices, and those that were asked for are in these now.
+                statuses = frozenset(order.statuses)
                 tasks = reading.size(statuses)
                 if tasks is None or tasks > LONG:
                     slow(tasks or 0)
@@ -98,11 +92,18 @@ class EnosCloud:
         return Look(preview=Preview(job=facts, reading=reading), names={facts.id: these})
 
     def recount(self, plan: Plan, names: Names, before: Reading | None) -> Reading:
-        """Read again: the plan's statuses, or all without a reading before; named devices as far as that is cheap."""
-        reading = self._recounted(plan, before) if before else self._reading(plan.job)
-        if plan.verb != "devices":
-            return reading
-        return replace(reading, named=self._look_at(plan.job, names.get(plan.job, ()), plan.statuses)[0])
+        """Look at the plan's devices again, at many of a job at the first only; the totals bound the others.
+
+        More of the job than the plan lists is never hit, however many tasks flow into the statuses meanwhile.
+        """
+        these, most = names.get(plan.job, ()), self._most if plan.verb == "devices" else AT_ONCE
+        if before is None:
+            reading = self._reading(plan.job)
+        elif len(these) > most:
+            reading = self._recounted(plan, before)
+        else:
+            reading = replace(before, at=self._now())
+        return replace(reading, named=self._look_at(plan.job, these, plan.statuses, most=most)[0])
 
     def verify(self, plan: Plan, names: Names) -> Reading:
         """Read the job, its tasks by status, and the sent devices where that is cheap."""
@@ -110,14 +111,16 @@ class EnosCloud:
         facts = self._job(plan.job, patient=True)
         reading = self._reading(plan.job, batch=facts.status, patient=True)
         reading = replace(reading, finished=self._finished(plan.job, reading.canceled, patient=True))
-        if these and (plan.verb == "devices" or len(these) <= self._budget):
-            reading = replace(reading, named=self._look_at(plan.job, these, plan.statuses, patient=True)[0])
-        return reading
+        if plan.verb != "devices" and len(these) > self._most:
+            return replace(reading, named=Named(counts={}, unlooked=len(these)))
+        looked, rest = these[: self._most], these[self._most :]
+        tasks, _ = self._lists.look(plan.job, looked, patient=True)
+        return replace(reading, named=named(tasks, looked, unlooked=len(rest)))
 
     def still(self, plan: Plan, call: Call, names: tuple[str, ...]) -> tuple[tuple[str, ...], Reading]:
         """Look at a call's devices and return those whose task is still in a status that the plan names."""
         began = self._now()
-        tasks = self._lists.look(call.step.job, names)
+        tasks, _ = self._lists.look(call.step.job, names)
         these = tuple(name for name in names if name in tasks and tasks[name].status in plan.statuses)
         counts = {status: None if status in WORDS else 0 for status in Status}
         return these, Reading(at=began, counts=counts, canceled=None, named=named(tasks, names))
@@ -128,14 +131,18 @@ class EnosCloud:
         canceled = cancelled.count if cancelled.right and cancelled.described else None
         return {**self._finished(job, canceled, patient=False), "cancelled": canceled}
 
-    def jobs(self) -> tuple[Sequence[Preview], int]:
+    def jobs(self) -> Batches:
         """Read the started jobs, newest first, and count the tasks of as many as is cheap."""
+        until = self._now() + timedelta(seconds=LOOK)
         found, pages, total = self._started()
         newest = sorted(found, key=lambda job: job.created.zfill(32), reverse=True)
-        calls = int(self._account.qps.query * CHEAP) - pages
-        shown = newest[: min(SHOWN, max(1, calls // (len(WORDS) + 1)))]
-        previews = [Preview(job=job, reading=self._reading(job.id, batch=job.status)) for job in shown]
-        return previews, max(total, len(newest)) - len(previews)
+        calls = most_reads(self._account) - pages
+        previews: list[Preview] = []
+        for job in newest[: min(MOST_JOBS, max(1, calls // (len(WORDS) + 1)))]:
+            if previews and self._now() >= until:
+                break
+            previews.append(Preview(job=job, reading=self._reading(job.id, batch=job.status)))
+        return previews, max(total, len(newest)) - len(previews), 0
 
     def estimate(self, plan: Plan) -> int:
         """Return whole seconds, at least one: of the cancels, or of the looks before them where those are slower."""
@@ -164,17 +171,14 @@ class EnosCloud:
         except CloudError as error:
             if error.code not in JOB_NOT_FOUND:
                 problems.append(f"{self._account.endpoint}: {error}")
-        skew = self._gate.skew
-        if skew is not None and abs(skew) > SKEW:
-            problems.append(f"this machine's clock is {skew:+.0f} s off the cloud's; set it, or calls will be refused")
-        return tuple(problems)
+        return (*problems, *clock_faults(self._gate.skew))
 
     # --- reading -----------------------------------------------------------------------------------------------
 
     @property
-    def _budget(self) -> int:
+    def _most(self) -> int:
         """How many devices may be looked at singly."""
-        return max(1, int(self._account.qps.query * CHEAP)) * AT_ONCE
+        return most_reads(self._account) * AT_ONCE
 
     def _job(self, job: str, *, patient: bool = False) -> Job:
         literal(job)  # nothing that cannot be searched for is asked for
@@ -212,11 +216,15 @@ class EnosCloud:
         return self._lists.devices(job, statuses)
 
     def _look_at(
-        self, job: str, names: tuple[str, ...], statuses: Sequence[Status], *, patient: bool = False
+        self, job: str, names: tuple[str, ...], statuses: Sequence[Status], *, most: int
     ) -> tuple[Named, tuple[str, ...]]:
-        """Look at as many devices as is cheap; return what was seen, and those that are, or may be, in `statuses`."""
-        looked, rest = names[: self._budget], names[self._budget :]
-        tasks = self._lists.look(job, looked, patient=patient)
+        """Look at the first `most` devices, and no longer than those take at the account's rate.
+
+        Returns what was seen, and those that are, or may be, in `statuses`.
+        """
+        until = reads_until(self._now(), most // AT_ONCE, self._account)
+        tasks, count = self._lists.look(job, names[:most], until=until)
+        looked, rest = names[:count], names[count:]
         these = [name for name in looked if name in tasks and tasks[name].status in statuses]
         return named(tasks, looked, unlooked=len(rest)), tuple(sorted({*these, *rest}))
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from bot.clouds.enos_wire import classify, compact, expired, parsed, signed, too_fast
-from bot.clouds.http import Http, NoAnswerError, NotSentError, Reply
+from bot.clouds.enos_wire import classify, compact, expired, signed, too_fast
+from bot.clouds.http import Http, Reply
+from bot.clouds.shared import MISSED, NOT_SENT, READ_ATTEMPTS, exchange, parsed, skew, unread
 from bot.clouds.throttle import Throttle
 from bot.clouds.token import Tokens
 from bot.domain.account import Account
@@ -16,22 +16,19 @@ from bot.domain.errors import CloudError
 from bot.domain.offer import CANCEL_TASKS
 from bot.domain.secret import Secret
 
-READ_ATTEMPTS: Final = 4
-"""How often a read is sent in all; reads change nothing."""
-NOT_SENT: Final = "NotSent"
-"""The code of a call that never reached the cloud."""
 REFUSED_TOKENS: Final = 2
 """After so many refused tokens, one of them new, it is not the token's age."""
+ANOTHER: Final = "A new access token was refused, too: check the app secret and this machine's clock."
 
 
 class Gate:
     """The way to one account's OTA jobs. `now` gives UTC."""
 
     def __init__(self, account: Account, *, http: Http, throttle: Throttle, now: Callable[[], datetime]) -> None:
-        self._account = account
+        self.account = account
+        self.now = now
         self._http = http
         self._throttle = throttle
-        self._now = now
         self._tokens = Tokens(account, http=http, throttle=throttle, now=now, heard=self._hear)
         self.skew: float | None = None
         """Seconds that this machine's clock is ahead of the cloud's, by the latest answer's Date."""
@@ -43,19 +40,24 @@ class Gate:
 
     def wait(self, operation: str, qps: float, *, patient: bool = False) -> None:
         """Wait for the slot of an operation."""
-        self._throttle.wait(self._account.quota, operation, qps, patient=patient)
+        self._throttle.wait(self.account.quota, operation, qps, patient=patient)
 
     def early(self, operation: str, qps: float) -> None:
         """Wait until shortly before the slot of a call that is to be recorded; `cancel` waits for the rest."""
-        self._throttle.early(self._account.quota, operation, qps)
+        self._throttle.early(self.account.quota, operation, qps)
 
     def cancel(self, job: str, devices: tuple[str, ...]) -> Answer:
-        """Cancel the devices' tasks in a job by exactly one request; it never raises for what the cloud does."""
+        """Cancel the devices' tasks in a job by exactly one request; it never raises for what the cloud does.
+
+        No token is asked for here: the call is recorded as sent, and a process that leaves has no time for it.
+        """
         try:
-            token = self._tokens.current(tries=1)
+            token = self._tokens.held()
         except CloudError as error:
-            return Answer(outcome=Outcome.FAILED, code=NOT_SENT, message=error.message, again=True)
-        self._throttle.on_time(self._account.quota, CANCEL_TASKS)
+            code, again = error.code or NOT_SENT, not error.final
+            return Answer(outcome=Outcome.FAILED, code=code, message=error.message, again=again)
+        if not self._throttle.on_time(self.account.quota, CANCEL_TASKS):
+            return MISSED
         answer, _ = self._ask(CANCEL_TASKS, job, {"deviceKeys": list(devices)}, token)
         return answer
 
@@ -66,59 +68,42 @@ class Gate:
         answer, refusals = Answer(outcome=Outcome.UNKNOWN), 0
         for _ in range(READ_ATTEMPTS):
             token = self._tokens.current()
-            self.wait(action, self._account.qps.query, patient=patient)
+            self.wait(action, self.account.qps.query, patient=patient)
             answer, reply = self._ask(action, job, body, token)
             if answer.outcome is Outcome.DONE and reply is not None:
                 return parsed(reply)
             refusals += reply is not None and expired(reply)
             if refusals == REFUSED_TOKENS or (answer.outcome is Outcome.FAILED and not answer.again):
                 break
-        raise self._error(action, answer, final=refusals == REFUSED_TOKENS)
-
-    def _error(self, action: str, answer: Answer, *, final: bool) -> CloudError:
-        refused = answer.outcome is Outcome.FAILED and answer.code != NOT_SENT
-        said = f"{answer.code}: {answer.message}" if answer.code != NOT_SENT else answer.message
-        advice = "Nothing was changed."
-        if final:
-            advice += " A new access token was refused, too: check the app secret and this machine's clock."
-        return CloudError(
-            f"The cloud of {self._account.name} {'refused' if refused else 'did not answer'} {action}: "
-            f"{said.rstrip(' .:')}.",
-            code=answer.code,
-            request_id=answer.request_id,
-            advice=advice,
-            final=final or (refused and not answer.again),
-        )
+        error = unread(self.account, action, answer)
+        if refusals == REFUSED_TOKENS:
+            error.final, error.advice = True, f"{ANOTHER} Nothing was changed."
+        raise error
 
     def _ask(
         self, action: str, job: str | None, body: Mapping[str, Any] | None, token: Secret
     ) -> tuple[Answer, Reply | None]:
         """Send one request with a signature of its own."""
-        query = {"action": action, "orgId": self._account.org or "", **({"jobId": job} if job is not None else {})}
+        query = {"action": action, "orgId": self.account.org or "", **({"jobId": job} if job is not None else {})}
         request, sign = signed(
-            self._account,
+            self.account,
             token,
             method="GET" if body is None else "POST",
             query=query,
             body="" if body is None else compact(body),
-            stamp=int(self._now().timestamp() * 1000),
+            stamp=int(self.now().timestamp() * 1000),
         )
-        try:
-            reply = self._http.send(request)
-        except NotSentError as error:
-            return Answer(outcome=Outcome.FAILED, code=NOT_SENT, message=str(error), again=True), None
-        except NoAnswerError as error:
-            return Answer(outcome=Outcome.UNKNOWN, code="NoAnswer", message=str(error)), None
+        reply = exchange(self._http, request)
+        if isinstance(reply, Answer):
+            return reply, None
         self._hear(reply)
-        answer = classify(reply, secrets=(*self._account.secrets, *self._tokens.secrets, token, sign))
+        answer = classify(reply, secrets=(*self.account.secrets, *self._tokens.secrets, token, sign))
         if expired(reply):
             self._tokens.drop(token)
         if too_fast(reply):
-            self._throttle.throttled(self._account.quota, action, answer.wait)
+            self._throttle.throttled(self.account.quota, action, answer.wait)
         return answer, reply
 
     def _hear(self, reply: Reply) -> None:
-        try:
-            self.skew = (self._now() - parsedate_to_datetime(reply.headers["date"])).total_seconds()
-        except (KeyError, ValueError, TypeError):
-            return
+        skewed = skew(reply, self.now())
+        self.skew = self.skew if skewed is None else skewed

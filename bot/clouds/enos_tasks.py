@@ -6,10 +6,12 @@ and is inferred: the top-level `pagination.totalSize`, and that a cancelled task
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from bot.clouds.enos_gate import Gate
 from bot.clouds.enos_wire import number, words
+from bot.clouds.shared import most_reads
 from bot.domain.errors import CloudError
 from bot.domain.reading import Named
 from bot.domain.status import Status
@@ -23,6 +25,8 @@ MOST: Final = 100_000
 """The longest list of names (contract, "The words")."""
 AT_ONCE: Final = 50
 """Devices that are looked at by one search: of the `in` operator no limit is documented."""
+COUNTED: Final = 6
+"""Lists that a verification counts: where the cloud tells no totals, their pages share what a look may spend."""
 UNLIKELY: Final = 4
 """So many equal totals are no chance: the cloud did not look at the status."""
 FAILED: Final = "failed"
@@ -81,6 +85,15 @@ def literal(value: str) -> str:
     return f"'{value}'"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pages:
+    """What was read of a list: `ended` to its end, `whole` with as many rows as its total said all the while."""
+
+    tasks: dict[str, Task]
+    ended: bool
+    whole: bool
+
+
 class Lists:
     """The lists behind one gate. Everything raises CloudError."""
 
@@ -100,13 +113,17 @@ class Lists:
         return [row for row in rows or [] if isinstance(row, dict)], total if total is None or total >= 0 else None
 
     def total(self, job: str, word: str, *, desc: str | None = None, patient: bool) -> Total:
-        """Count a job's tasks in one status; by reading them all where the cloud tells no total."""
+        """Count a job's tasks in one status; where the cloud tells no total, by reading them as far as that is cheap.
+
+        Beyond that the count is unknown.
+        """
         expression = f"jobId = {literal(job)} and status = {literal(word)}"
         expression += f" and desc = {literal(desc)}" if desc is not None else ""
         rows, count = self.page(SEARCH, expression, size=1, patient=patient)
         if count is None and rows:
-            found = self._pass(expression, patient=patient)[0]
-            tasks, count = list(found.values()), len(found) if len(found) <= MOST else None
+            cheap = max(1, most_reads(self._gate.account) // COUNTED - 1)
+            read = self._pass(expression, pages=cheap, patient=patient)
+            tasks, count = list(read.tasks.values()), len(read.tasks) if read.ended else None
         else:
             tasks, count = [_task(row) for row in rows], count or 0
         return Total(
@@ -125,24 +142,31 @@ class Lists:
         expression = f"jobId = {literal(job)} and status in ({','.join(literal(word) for word in sorted(asked))})"
         tasks: dict[str, Task] = {}
         for _ in range(PASSES):
-            found, whole = self._pass(expression)
-            news = found.keys() - tasks.keys()
-            tasks |= found
-            if whole or not news:
+            read = self._pass(expression)
+            news = read.tasks.keys() - tasks.keys()
+            tasks |= read.tasks
+            if read.whole or not news:
                 break
         keys = {task.device for task in tasks.values() if task.word in asked and task.job in {job, ""}} - {""}
         if len(tasks) > MOST or len(keys) > MOST:
             raise too_many(job)
         return tuple(sorted(keys))
 
-    def look(self, job: str, names: tuple[str, ...], *, patient: bool = False) -> dict[str, Task]:
-        """Look at devices singly: the task that each has in a job, the unfinished one if it has several."""
+    def look(
+        self, job: str, names: tuple[str, ...], *, until: datetime | None = None, patient: bool = False
+    ) -> tuple[dict[str, Task], int]:
+        """Look at devices singly: the task that each has in a job, the unfinished one if it has several.
+
+        Also returns how many were looked at, the first ones: `until` lets no search begin later, but for the first.
+        """
         seen: dict[str, Task] = {}
         for start in range(0, len(names), AT_ONCE):
+            if start and until is not None and self._gate.now() >= until:
+                return seen, start
             asked = names[start : start + AT_ONCE]
             listed = ",".join(literal(name) for name in asked)
-            found, _ = self._pass(f"jobId = {literal(job)} and deviceKey in ({listed})", patient=patient)
-            for task in found.values():
+            read = self._pass(f"jobId = {literal(job)} and deviceKey in ({listed})", patient=patient)
+            for task in read.tasks.values():
                 if task.device not in asked or task.job not in {job, ""}:
                     raise CloudError(
                         "The cloud did not look at the job and the devices that it was asked about.",
@@ -151,22 +175,24 @@ class Lists:
                     )
                 if task.device not in seen or _rank(task) < _rank(seen[task.device]):
                     seen[task.device] = task
-        return seen
+        return seen, len(names)
 
-    def _pass(self, expression: str, *, patient: bool = False) -> tuple[dict[str, Task], bool]:
-        """Read all pages once; return the tasks, and whether the cloud's total stood still and they are so many."""
+    def _pass(self, expression: str, *, pages: int = MOST + 1, patient: bool = False) -> _Pages:
+        """Read all pages once, or the first so many."""
         found: dict[str, Task] = {}
         totals: set[int | None] = set()
-        for page in range(1, MOST + 2):
+        ended = False
+        for page in range(1, pages + 1):
             rows, total = self.page(SEARCH, expression, at=page, patient=patient)
             totals.add(total)
             tasks = {task.id: task for task in map(_task, rows)}
             news = tasks.keys() - found.keys()
             found |= tasks
             # A short page is no sign of the end: the cloud may give fewer rows than it was asked for.
-            if not news or len(found) > MOST or (total is not None and len(found) >= total):
+            ended = not news or (total is not None and len(found) >= total)
+            if ended or len(found) > MOST:
                 break
-        return found, totals == {len(found)}
+        return _Pages(tasks=found, ended=ended, whole=totals == {len(found)})
 
 
 def too_many(job: str) -> CloudError:

@@ -5,23 +5,20 @@ v2.1 "Cancel OTA Task" with its error codes, and the gateway's HTTP statuses; ve
 """
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import quote
 
 from bot.clouds.http import Reply, Request
+from bot.clouds.shared import CLIENT_ERROR, SERVER_ERROR, TOO_MANY_REQUESTS, parsed, retry_after
 from bot.domain.account import Account
 from bot.domain.call import Answer, Outcome
 from bot.domain.secret import Secret, redact
 
 OTA_JOBS: Final = "/connect-service/v2.1/ota-jobs"
-CLIENT_ERROR: Final = 400
 UNAUTHORIZED: Final = 401
 TIMED_OUT: Final = 408
-TOO_MANY_REQUESTS: Final = 429
-SERVER_ERROR: Final = 500
 UNAVAILABLE: Final = 503
 UNSURE: Final = frozenset({24500, 99500})
 """Internal errors of the OTA service and of the platform: the work may have been done."""
@@ -89,24 +86,6 @@ def too_fast(reply: Reply) -> bool:
     """Tell whether the gateway wants to be called more slowly: 429, or a 503 that says for how long."""
     asked = reply.status == UNAVAILABLE and retry_after(reply) is not None
     return reply.status == TOO_MANY_REQUESTS or asked
-
-
-def retry_after(reply: Reply) -> float | None:
-    """Return the seconds of Retry-After; `None` where there are none."""
-    try:
-        seconds = float(reply.headers["retry-after"])
-    except (KeyError, ValueError):
-        return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
-
-
-def parsed(reply: Reply) -> dict[str, Any]:
-    """Return the answer's JSON object; empty when it is anything else."""
-    try:
-        found = json.loads(reply.body)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def number(value: Any) -> int | None:

@@ -3,8 +3,9 @@
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
@@ -127,9 +128,10 @@ class _Adapter(HTTPAdapter):
 
 
 class Http:
-    """A sender for many threads: each has a session of its own, because requests does not promise to be thread-safe.
+    """A sender for many threads: each request borrows a session, because requests does not promise to be thread-safe.
 
-    `clock` is monotonic, in seconds; an answer has at most `largest` bytes.
+    So there are as many sessions as there ever were requests at once, whatever threads come and go. `clock` is
+    monotonic, in seconds; an answer has at most `largest` bytes.
     """
 
     def __init__(
@@ -142,13 +144,12 @@ class Http:
         self._clock = clock
         self._largest = largest
         self._make = sessions
-        self._local = threading.local()
-        self._made: list[requests.Session] = []
+        self._idle: deque[requests.Session] = deque()
 
     def close(self) -> None:
-        """Close every thread's session."""
-        for made in self._made:
-            made.close()
+        """Close the sessions; nothing may be in flight."""
+        while self._idle:
+            self._idle.pop().close()
 
     def send(self, request: Request) -> Reply:
         """Send `request` once and read the whole answer within the deadline.
@@ -179,15 +180,18 @@ class Http:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         elif request.json:
             headers["Content-Type"] = "application/json; charset=utf-8"
-        with self._session().request(
-            request.method,
-            url,
-            data=(request.form or request.json).encode() or None,
-            headers=headers,
-            timeout=(CONNECT, DEADLINE),
-            allow_redirects=False,
-            stream=True,
-        ) as response:
+        with (
+            self._session() as lent,
+            lent.request(
+                request.method,
+                url,
+                data=(request.form or request.json).encode() or None,
+                headers=headers,
+                timeout=(CONNECT, DEADLINE),
+                allow_redirects=False,
+                stream=True,
+            ) as response,
+        ):
             body = self._whole(response, until)
             names = {name.lower(): value for name, value in response.headers.items()}
             return Reply(status=response.status_code, headers=names, body=body)
@@ -207,12 +211,17 @@ class Http:
             raise NoAnswerError("the answer was not whole within the deadline")
         return b"".join(pieces)
 
-    def _session(self) -> requests.Session:
-        made: requests.Session | None = getattr(self._local, "session", None)
-        if made is None:
-            made = self._local.session = self._make()
-            self._made.append(made)
-        return made
+    @contextmanager
+    def _session(self) -> Iterator[requests.Session]:
+        """Lend the session that was given back last: its connection is the one that is most likely still open."""
+        try:
+            lent = self._idle.pop()
+        except IndexError:
+            lent = self._make()
+        try:
+            yield lent
+        finally:
+            self._idle.append(lent)
 
 
 def _never_connected(error: BaseException) -> bool:

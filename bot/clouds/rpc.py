@@ -6,8 +6,6 @@ Sources: "Request signatures" and "Common parameters" (help.aliyun.com/document_
 
 import base64
 import hmac
-import json
-import math
 import re
 from collections.abc import Iterable, Mapping
 from hashlib import sha1
@@ -15,12 +13,12 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from bot.clouds.http import Reply
+from bot.clouds.shared import CLIENT_ERROR, SERVER_ERROR, TOO_MANY_REQUESTS, parsed, retry_after
 from bot.domain.call import Answer, Outcome
 from bot.domain.secret import Secret, redact
 
-CLIENT_ERROR: Final = 400
-TOO_MANY_REQUESTS: Final = 429
-SERVER_ERROR: Final = 500
+WAITS: Final[Mapping[str, float]] = {"x-acs-retry-after": 0.001, "retry-after": 1.0}
+"""The headers in which an answer asks to wait, and their units in seconds."""
 UNSURE: Final = frozenset(
     {
         "iot.system.systemexception",
@@ -81,10 +79,11 @@ def classify(reply: Reply, *, secrets: tuple[Secret, ...], resent: bool) -> Answ
     and ErrorMessage; a success is Success=true and nothing less.
     """
     found = parsed(reply)
-    if found is None:
+    if not found:
         outcome, again = _failure("", reply.status, "", resent=resent)
         said = "the answer is not the cloud's JSON"
-        return Answer(outcome=outcome, code=f"HTTP {reply.status}", message=said, again=again, wait=_wait(reply))
+        wait = retry_after(reply, WAITS)
+        return Answer(outcome=outcome, code=f"HTTP {reply.status}", message=said, again=again, wait=wait)
     code = text(found, "Code")
     message = redact(text(found, "ErrorMessage") or text(found, "Message"), secrets)
     request_id = redact(text(found, "RequestId"), secrets)[:100]
@@ -98,7 +97,7 @@ def classify(reply: Reply, *, secrets: tuple[Secret, ...], resent: bool) -> Answ
         message=message,
         request_id=request_id,
         again=again,
-        wait=_wait(reply),
+        wait=retry_after(reply, WAITS),
     )
 
 
@@ -122,27 +121,6 @@ def _failure(code: str, status: int, success: str, *, resent: bool) -> tuple[Out
 def throttling(code: str, status: int) -> bool:
     """Tell whether the cloud says that it is called too fast."""
     return code.lower().startswith("throttling") or status == TOO_MANY_REQUESTS
-
-
-def _wait(reply: Reply) -> float | None:
-    """Return the seconds that the cloud asks to wait: x-acs-retry-after is in milliseconds, Retry-After in seconds."""
-    for name, unit in (("x-acs-retry-after", 0.001), ("retry-after", 1.0)):
-        try:
-            seconds = float(reply.headers[name]) * unit
-        except (KeyError, ValueError):
-            continue
-        if not math.isnan(seconds):
-            return max(0.0, seconds)
-    return None
-
-
-def parsed(reply: Reply) -> dict[str, Any] | None:
-    """Return the answer's JSON object, or `None` when it is anything else."""
-    try:
-        found = json.loads(reply.body)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def field(found: Mapping[str, Any], name: str) -> Any:

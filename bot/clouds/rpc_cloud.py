@@ -3,16 +3,17 @@
 Sources: the documents of the three cancelling operations and of the lists; vendors' differences are in the dialects.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 from typing import ClassVar, Final
 
-from bot.clouds.base import Slow, unsaid
+from bot.clouds.base import Batches, Slow, unsaid
 from bot.clouds.http import Http
 from bot.clouds.rpc_line import Dialect, RpcLine
 from bot.clouds.rpc_reads import CANCELED, ENDED, WORDS, RpcReads, named, newest, together, total, unfinished, unread
+from bot.clouds.shared import MISSED, MOST_JOBS, most_reads, reads_until
 from bot.clouds.throttle import MARGIN, Throttle
 from bot.domain.account import Account
 from bot.domain.call import Answer
@@ -23,14 +24,10 @@ from bot.domain.plan import Call, Job, Look, Names, Plan, Preview
 from bot.domain.reading import Named, Reading
 from bot.domain.status import Status
 
-LOOK: Final = 10.0
-"""Seconds of the query rate that one look may spend on lists of tasks; single devices beyond it are not looked at."""
 TOTALS: Final = len(WORDS) + 1
 """Lists that it takes to count one job's tasks by status."""
 FEW_JOBS: Final = 5
 """Of a firmware's jobs so many are counted by status; of more of them only the named devices are looked at."""
-MOST_JOBS: Final = 10
-"""Running batches that are shown with their counts."""
 
 
 class RpcCloud:
@@ -185,20 +182,31 @@ class RpcCloud:
         """Read how many tasks have succeeded, failed or been cancelled."""
         return self._reads.totals(job, (*ENDED, CANCELED))
 
-    def jobs(self) -> tuple[Sequence[Preview], int]:
-        """Read the unfinished jobs of all firmwares; the newest are counted, as many as LOOK allows."""
-        every = [job for firmware in self._reads.firmwares() for job in self._reads.jobs_of(firmware)]
+    def jobs(self) -> Batches:
+        """Read the unfinished jobs of the firmwares; the newest are counted, as many as LOOK allows of each."""
+        every, unlooked = self._jobs_of_firmwares()
         running = newest({job.id: job for job in every if unfinished(job)}.values())
         shown = running[: max(1, min(MOST_JOBS, self._most // TOTALS))]
         facts = [replace(self._reads.job(job.id), created=job.created) for job in shown]
-        return [Preview(job=job, reading=self._reading(job)) for job in facts], len(running) - len(shown)
+        return [Preview(job=job, reading=self._reading(job)) for job in facts], len(running) - len(shown), unlooked
+
+    def _jobs_of_firmwares(self) -> tuple[list[Job], int]:
+        """Read the jobs of the newest firmwares, as far as LOOK goes; and how many firmwares are beyond that."""
+        firmwares, found = self._reads.firmwares(), list[Job]()
+        until = reads_until(self._now(), self._most, self._account)
+        for looked, firmware in enumerate(firmwares):
+            if looked == self._most or (looked and self._now() >= until):
+                return found, len(firmwares) - looked
+            found += self._reads.jobs_of(firmware)
+        return found, 0
 
     def _devices(self, names: Names, *, reserved: int) -> dict[str, dict[str, str]]:
         """Look at single devices, job by job, as far as LOOK goes; `reserved` lists are for something else."""
-        left = max(1, self._most - reserved) * self.dialect.names_listed
+        lists = max(1, self._most - reserved)
+        left, until = lists * self.dialect.names_listed, reads_until(self._now(), lists, self._account)
         seen: dict[str, dict[str, str]] = {}
         for job, these in names.items():
-            seen[job] = self._reads.devices(job, these[: max(0, left)])
+            seen[job] = self._reads.devices(job, these[: max(0, left)], until=until)
             left -= len(these)
         return seen
 
@@ -207,7 +215,7 @@ class RpcCloud:
 
     @property
     def _most(self) -> int:
-        return max(1, int(self._account.qps.query * LOOK))
+        return most_reads(self._account)
 
     def _hit(self, names: tuple[str, ...], seen: Mapping[str, str]) -> tuple[str, ...]:
         """Return the devices that a cancel by device may hit: their task can be cancelled, or nobody looked."""
@@ -237,7 +245,8 @@ class RpcCloud:
         elif step.action == CANCEL_DEVICES:
             asked |= {"ProductKey": step.product or "", "FirmwareId": step.firmware or ""}
             asked |= {f"DeviceName.{number}": name for number, name in enumerate(names, 1)}
-        self._line.on_time(step.action)
+        if not self._line.on_time(step.action):
+            return MISSED
         answer, _ = self._line.ask(step.action, asked, resent=attempt > 1)
         return answer
 

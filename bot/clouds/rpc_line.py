@@ -4,34 +4,25 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final, Literal
 
-from bot.clouds.http import Http, NoAnswerError, NotSentError, Reply, Request
-from bot.clouds.rpc import canonical, classify, field, pairs, parsed, signature, string_to_sign, throttling
+from bot.clouds.http import Http, Reply, Request
+from bot.clouds.rpc import canonical, classify, field, pairs, signature, string_to_sign, throttling
+from bot.clouds.shared import NO_JOB, READ_ATTEMPTS, clock_faults, exchange, parsed, skew, unread
 from bot.clouds.throttle import Throttle
 from bot.domain.account import Account
-from bot.domain.advice import advice
 from bot.domain.call import Answer, Outcome
 from bot.domain.errors import CloudError
 from bot.domain.status import Status
 
 VERSION: Final = "2018-01-20"
 TIMESTAMP: Final = "%Y-%m-%dT%H:%M:%SZ"
-READ_ATTEMPTS: Final = 4
-"""How often a read is sent in all; reads change nothing."""
-NOT_SENT: Final = "NotSent"
-"""The code of a call that never reached the cloud."""
-NO_JOB: Final = "otabot0check0no0such0job"
-"""A well-formed id that no job has."""
 CREDENTIALS: Final = re.compile(
     r"InvalidAccessKey|Signature|IncompleteSignature|InvalidTimeStamp|IllegalTimestamp|InvalidSecurityToken|Forbidden"
     r"|NoPermission|iot\.(system|sre)\.|iot\..*(Permission|Tenant|Instance)",
     re.IGNORECASE,
 )
 """The codes that a job which does not exist cannot be the cause of (help.aliyun.com/document_detail/87387, /48054)."""
-SKEW: Final = 60
-"""Seconds that this machine's clock may differ from the cloud's before `check` says so; the cloud refuses 15 min."""
 MOST_PAGES: Final = 100
 """Pages of one list; a cloud that names no Total, or a wrong one, must not be read for ever."""
 
@@ -88,18 +79,15 @@ class RpcLine:
         """Wait until shortly before the slot of a call that is to be recorded; `on_time` waits for the rest."""
         self._throttle.early(self.account.quota, action, qps)
 
-    def on_time(self, action: str) -> None:
-        """Wait for the rest of what `early` left, in the same thread."""
-        self._throttle.on_time(self.account.quota, action)
+    def on_time(self, action: str) -> bool:
+        """Wait for the rest of what `early` left, in the same thread; return whether the call may be sent now."""
+        return self._throttle.on_time(self.account.quota, action)
 
     def ask(self, action: str, parameters: Mapping[str, str], *, resent: bool) -> tuple[Answer, Reply | None]:
         """Send one signed request exactly once; raises nothing for what the cloud does."""
-        try:
-            reply = self._http.send(self._signed(action, parameters))
-        except NotSentError as error:
-            return Answer(outcome=Outcome.FAILED, code=NOT_SENT, message=str(error), again=True), None
-        except NoAnswerError as error:
-            return Answer(outcome=Outcome.UNKNOWN, code="NoAnswer", message=str(error)), None
+        reply = exchange(self._http, self._signed(action, parameters))
+        if isinstance(reply, Answer):
+            return reply, None
         answer = classify(reply, secrets=self.account.secrets, resent=resent)
         if throttling(answer.code, reply.status):
             self._throttle.throttled(self.account.quota, action, answer.wait)
@@ -112,10 +100,10 @@ class RpcLine:
             self.wait(action, self.account.qps.query, patient=patient)
             answer, reply = self.ask(action, parameters, resent=attempt > 1)
             if answer.outcome is Outcome.DONE and reply is not None:
-                return parsed(reply) or {}
+                return parsed(reply)
             if answer.outcome is Outcome.FAILED and not answer.again:
                 break
-        raise self._unread(action, answer)
+        raise unread(self.account, action, answer)
 
     def pages(self, action: str, parameters: Mapping[str, str], *, size: int, row: str) -> list[dict[str, Any]]:
         """Read a list to its end; `row` names what it is a list of."""
@@ -138,28 +126,7 @@ class RpcLine:
             problems.append(f"{endpoint} gave no usable answer: {answer.message or answer.code}")
         elif answer.outcome is Outcome.FAILED and CREDENTIALS.match(answer.code):
             problems.append(f"{endpoint} refuses the key or the instance: {answer.code} {answer.message}")
-        skew = self._skew(reply)
-        if skew is not None and abs(skew) > SKEW:
-            problems.append(f"this machine's clock is {skew:+.0f} s off the cloud's; set it, or calls will be refused")
-        return tuple(problems)
-
-    def _skew(self, reply: Reply | None) -> float | None:
-        try:
-            there = parsedate_to_datetime(reply.headers["date"]) if reply else None
-        except (KeyError, ValueError, TypeError):
-            return None
-        return (self.now() - there).total_seconds() if there else None
-
-    def _unread(self, action: str, answer: Answer) -> CloudError:
-        verb = "refused" if answer.outcome is Outcome.FAILED and answer.code != NOT_SENT else "did not answer"
-        said = answer.message if answer.code == NOT_SENT else f"{answer.code}: {answer.message}"
-        return CloudError(
-            f"The cloud of {self.account.name} {verb} {action}: {said.rstrip('.: ') or 'no usable answer'}.",
-            code=answer.code,
-            request_id=answer.request_id,
-            advice=f"{advice(answer.code)} Nothing was changed.".strip(),
-            final=answer.outcome is Outcome.FAILED and not answer.again,
-        )
+        return (*problems, *clock_faults(skew(reply, self.now()) if reply else None))
 
     def _signed(self, action: str, parameters: Mapping[str, str]) -> Request:
         """Sign one attempt: a nonce and a timestamp of its own."""

@@ -61,9 +61,10 @@ class RpcReads:
         return newest(jobs.values())
 
     def firmwares(self) -> list[str]:
-        """Read the ids of all firmwares."""
+        """Read the ids of all firmwares, the newest first."""
         size = self._line.dialect.firmwares_listed
         found = self._line.pages("ListOTAFirmware", {}, size=size, row="SimpleFirmwareInfo")
+        found.sort(key=lambda row: text(row, "UtcCreate"), reverse=True)
         return list(dict.fromkeys(one for row in found if (one := text(row, "FirmwareId"))))
 
     def totals(self, job: str, words: Iterable[str], *, patient: bool = False) -> dict[str, int | None]:
@@ -92,10 +93,14 @@ class RpcReads:
             finished={word: found[word] for word in ENDED} if ended else None,
         )
 
-    def devices(self, job: str, names: Sequence[str], *, patient: bool = False) -> dict[str, str]:
-        """Look at single devices of a job."""
+    def devices(
+        self, job: str, names: Sequence[str], *, until: datetime | None = None, patient: bool = False
+    ) -> dict[str, str]:
+        """Look at single devices of a job; `until` lets no list be asked for later."""
         size, seen = self._line.dialect.names_listed, {}
         for start in range(0, len(names), size):
+            if until is not None and self._line.now() >= until:
+                break
             seen.update(self._devices(job, names[start : start + size], patient=patient))
         return seen
 

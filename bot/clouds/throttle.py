@@ -4,6 +4,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 MARGIN: Final = 1.02
@@ -14,10 +15,15 @@ EARLY: Final = 0.2
 """Seconds before its slot that a call which is recorded first is let go: a commit may wait 100 ms for another's."""
 TOLERANCE: Final = 0.015
 """Seconds after its slot that a recorded call may still be sent; the margin gives 20 ms in each second."""
+ROOMS: Final = (0.0, 0.0, 0.2, 0.8)
+"""Seconds that a recorded call may come late to its slot, and to each that it takes in place of a missed one.
+
+So much wider are those slots: on a machine where every step takes long no slot of the usual width would be met.
+"""
 LONGEST: Final = 2.0
 """Seconds that a recorded call waits for a slot at most: a stop counts it as sent, so it may not come much later."""
-TRIES: Final = 3
-"""Slots that a recorded call may miss before it is sent all the same."""
+MOST_SLOTS: Final = 3
+"""So many slots it waits at a slow rate, where that is longer."""
 LATENCY: Final = 0.5
 """Seconds that one call is reckoned to take, when the number of threads that may wait ahead is chosen."""
 POLITE: Final = 0.05
@@ -38,7 +44,8 @@ _Key = tuple[str, str]
 class Throttle:
     """Waits for slots. `now` is the time in seconds since 1970, `sleep` takes seconds and may raise to end a wait.
 
-    `nap` sleeps, too, and does not raise: what has been recorded as sent is sent. It is `sleep` where none is given.
+    `nap` sleeps, too, and does not raise, so that what has been recorded as sent comes to its end; it is `sleep` where
+    none is given.
     """
 
     def __init__(
@@ -82,20 +89,28 @@ class Throttle:
         What is done between the two, as recording that the call is sent, takes now 1 ms and now 50: sent right after
         it, calls that left evenly would arrive in bunches.
         """
-        at = self._urgently(quota, operation, qps, early=EARLY)
-        self._slots_of_mine()[quota, operation] = at, MARGIN / qps
+        self._slots_of_mine()[quota, operation] = self._urgently(quota, operation, qps, early=EARLY), MARGIN / qps
 
-    def on_time(self, quota: str, operation: str) -> None:
-        """Return when the call may be sent for which this thread waited `early`; at once where it did not."""
-        slot = self._slots_of_mine().pop((quota, operation), None)
-        if slot is None:
-            return
-        at, spacing = slot
-        for _ in range(TRIES):
-            self._nap(min(max(0.0, at - self._now()), LONGEST))
-            if self._now() - at <= TOLERANCE:
-                return
-            at = max(self._reserve(quota, operation, spacing), self._now())
+    def on_time(self, quota: str, operation: str) -> bool:
+        """Wait for the rest of what this thread waited `early`; return whether the call may be sent now.
+
+        It may not where slot after slot was missed, or the next one lies too far ahead: beside its slot it would
+        break the limit. A call that nobody waited `early` for may be sent.
+        """
+        key = quota, operation
+        mine = self._slots_of_mine().pop(key, None)
+        if mine is None:
+            return True
+        slot, spacing = mine
+        longest = max(LONGEST, MOST_SLOTS * spacing)
+        for number, room in enumerate(ROOMS):
+            slot = self._take(key, spacing + room) if number else slot
+            if slot.at - self._now() > longest:
+                return False
+            self._nap(max(0.0, slot.at - self._now()))
+            if self._now() - slot.at <= room + TOLERANCE and slot.pushes == self._pushes[key]:
+                return True
+        return False
 
     def throttled(self, quota: str, operation: str, wait: float | None) -> None:
         """Take a cloud's word that it is called too fast; `wait` is the seconds it asked for."""
@@ -103,7 +118,7 @@ class Throttle:
             self._pushes[quota, operation] += 1
         self._push(quota, operation, AFTER_THROTTLING if wait is None else wait)
 
-    def _urgently(self, quota: str, operation: str, qps: float, *, early: float) -> float:
+    def _urgently(self, quota: str, operation: str, qps: float, *, early: float) -> "_Slot":
         with self._lock:
             self._urgent[quota] += 1
         try:
@@ -112,27 +127,38 @@ class Throttle:
             with self._lock:
                 self._urgent[quota] -= 1
 
-    def _slot(self, quota: str, operation: str, qps: float, *, early: float) -> float:
-        """Return the time of the slot, so long before it."""
+    def _slot(self, quota: str, operation: str, qps: float, *, early: float) -> "_Slot":
+        """Return a slot, so long before it."""
         key = quota, operation
         with self._gate(key, qps).passed():
             while True:
-                pushes = self._pushes[key]
-                due = max(self._reserve(quota, operation, MARGIN / qps), self._now())
+                slot = self._take(key, MARGIN / qps)
+                due = max(slot.at, self._now())
                 # Also where there is nothing to wait for: a process that leaves is let go here and sends nothing new.
                 self._sleep(max(0.0, due - early - self._now()))
                 # A slot from before a throttling answer is given up, too: it lies in the time that the cloud asked for.
-                if self._now() - due <= LATE and pushes == self._pushes[key]:
-                    return due
+                if self._now() - due <= LATE and slot.pushes == self._pushes[key]:
+                    return slot
+
+    def _take(self, key: _Key, width: float) -> "_Slot":
+        pushes = self._pushes[key]
+        return _Slot(at=self._reserve(*key, width), pushes=pushes)
 
     def _gate(self, key: _Key, qps: float) -> "_Gate":
         """Keep few threads ahead, so that what is stopped has few slots to waste."""
         with self._lock:
             return self._ahead.setdefault(key, _Gate(max(3, int(qps * LATENCY) + 1)))
 
-    def _slots_of_mine(self) -> dict[_Key, tuple[float, float]]:
-        slots: dict[_Key, tuple[float, float]] = self._mine.__dict__.setdefault("slots", {})
+    def _slots_of_mine(self) -> "dict[_Key, tuple[_Slot, float]]":
+        slots: dict[_Key, tuple[_Slot, float]] = self._mine.__dict__.setdefault("slots", {})
         return slots
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Slot:
+    at: float
+    pushes: int
+    """How many throttling answers there had been when it was reserved."""
 
 
 class _Gate:

@@ -13,17 +13,26 @@ from typing import Final
 
 from cachetools import TLRUCache
 
-from bot.clouds.enos_wire import CLIENT_ERROR, SERVER_ERROR, compact, number, parsed, retry_after, too_fast, words
-from bot.clouds.http import Http, NoAnswerError, NotSentError, Reply, Request
+from bot.clouds.enos_wire import compact, number, too_fast, words
+from bot.clouds.http import Http, Reply, Request
+from bot.clouds.shared import (
+    CLIENT_ERROR,
+    READ_ATTEMPTS,
+    SERVER_ERROR,
+    exchange,
+    parsed,
+    retry_after,
+    unchanged,
+)
 from bot.clouds.throttle import Throttle
 from bot.domain.account import Account
+from bot.domain.advice import advice
+from bot.domain.call import Answer
 from bot.domain.errors import CloudError
 from bot.domain.secret import Secret, redact
 
 OPERATION: Final = "token"
 """The throttle's name for the token service: its slots keep the stamps of all processes apart."""
-TRIES: Final = 4
-"""How often the token service is asked in all; asking changes nothing."""
 LEAD: Final = 600.0
 """Seconds before its end at which a token is renewed, or at half its life where that is later."""
 SHORTEST: Final = 60.0
@@ -32,6 +41,8 @@ REST: Final = 30.0
 """Seconds until a renewal that failed is tried again, while the token still lives."""
 REMEMBERED: Final = 7
 """Earlier tokens that are still hidden in what the cloud says."""
+CHECK: Final = "Check the app key, the app secret and this machine's clock."
+"""What to do after a refusal whose code says nothing."""
 REPEATED: Final = 1001
 INTERNAL: Final = 1005
 AGAIN: Final = frozenset({REPEATED, INTERNAL})
@@ -73,6 +84,7 @@ class Tokens:
         self._lock = threading.Lock()
         self._kept: TLRUCache[str, Held] = TLRUCache(1, ttu=lambda _key, held, _now: held.ends, timer=self._seconds)
         self._flight: Future[Secret] | None = None
+        self._why_none: CloudError | None = None
         self._refused: Secret | None = None
         self._seen: tuple[Secret, ...] = ()
         self._stamp = 0
@@ -82,7 +94,15 @@ class Tokens:
         """The latest tokens, to be hidden in what the cloud says."""
         return self._seen
 
-    def current(self, *, tries: int = TRIES) -> Secret:
+    def held(self) -> Secret:
+        """Return the token at hand, while it lives, and ask for none; raises CloudError saying why there is none."""
+        with self._lock:
+            held, failure = self._kept.get(self._account.name), self._why_none
+        if held is None:
+            raise failure or self._error("has given no token that still lives")
+        return held.token
+
+    def current(self) -> Secret:
         """Return a token that lives; raises CloudError when none can be had.
 
         Threads that ask while one is being fetched wait for that one, and share its failure.
@@ -96,12 +116,14 @@ class Tokens:
         if not mine:
             return flight.result()
         try:
-            token = self._land(held, tries)
+            token = self._land(held)
         except BaseException as error:
-            self._flight = None
+            with self._lock:
+                self._flight, self._why_none = None, error if isinstance(error, CloudError) else None
             flight.set_exception(error)
             raise
-        self._flight = None
+        with self._lock:
+            self._flight = self._why_none = None
         flight.set_result(token)
         return token
 
@@ -115,48 +137,47 @@ class Tokens:
 
     # --- fetching ----------------------------------------------------------------------------------------------
 
-    def _land(self, held: Held | None, tries: int) -> Secret:
-        new = self._renewed(held, tries) if held is not None else self._new(tries)
+    def _land(self, held: Held | None) -> Secret:
+        new = self._renewed(held) if held is not None else self._new()
         with self._lock:
             self._kept[self._account.name] = new
         return new.token
 
-    def _renewed(self, held: Held, tries: int) -> Held:
+    def _renewed(self, held: Held) -> Held:
         """Renew a token that still lives; it is used on where the token service fails."""
         try:
-            return self._refreshed(held.token, tries)
+            return self._refreshed(held.token)
         except CloudError as error:
             if error.code in RENEWAL_REFUSED:
-                return self._ask("get", {}, tries)
+                return self._ask("get", {})
             if self._seconds() >= held.ends:
                 raise
             return Held(token=held.token, renew=self._seconds() + REST, ends=held.ends)
 
-    def _new(self, tries: int) -> Held:
+    def _new(self) -> Held:
         """Get a token; `get` gives the same one until its end, so that one which was refused is refreshed."""
-        new = self._ask("get", {}, tries)
+        new = self._ask("get", {})
         if new.token != self._refused:
             return new
         self._refused = None
         try:
-            return self._refreshed(new.token, tries)
+            return self._refreshed(new.token)
         except CloudError:
             return new
 
-    def _refreshed(self, token: Secret, tries: int) -> Held:
-        return self._ask("refresh", {"accessToken": token.reveal()}, tries)
+    def _refreshed(self, token: Secret) -> Held:
+        return self._ask("refresh", {"accessToken": token.reveal()})
 
-    def _ask(self, verb: str, more: dict[str, str], tries: int) -> Held:
+    def _ask(self, verb: str, more: dict[str, str]) -> Held:
         """Ask the token service, again where that may help; raises CloudError with its own words."""
-        failure = self._error("did not answer", "", final=False)
-        for _ in range(tries):
+        failure = self._error("did not answer")
+        for _ in range(READ_ATTEMPTS):
             self._throttle.wait(self._account.quota, OPERATION, self._account.qps.query)
             request, proof = self._request(verb, more)
             asked = self._seconds()
-            try:
-                reply = self._http.send(request)
-            except (NotSentError, NoAnswerError) as error:
-                failure = self._error(f"did not answer: {error}", "", final=False)
+            reply = exchange(self._http, request)
+            if isinstance(reply, Answer):
+                failure = self._error(f"did not answer: {reply.message}", reply.code)
                 continue
             self._heard(reply)
             if too_fast(reply):
@@ -200,11 +221,15 @@ class Tokens:
         verb = "refused" if final else "gave no usable answer"
         return self._error(f"{verb}: {code} {said}".strip(), code, final=final)
 
-    def _error(self, what: str, code: str, *, final: bool) -> CloudError:
-        """Say that there is no token; `what` follows the token service's name."""
+    def _error(self, what: str, code: str = "", *, final: bool = False) -> CloudError:
+        """Say that there is no token; `what` follows the token service's name.
+
+        A code of doubt is told and not kept: what the token service may have done, no call has.
+        """
         sentence = f"The token service of {self._account.name} {what.rstrip('.')}."
-        advice = "Nothing was changed; check the app key, the app secret and this machine's clock." if final else ""
-        return CloudError(sentence, code=code, advice=advice or "Nothing was changed.", final=final)
+        kept = code if advice(code) == advice(code, read=True) else ""
+        todo = unchanged(code) if advice(code) or not final else f"{CHECK} Nothing was changed."
+        return CloudError(sentence, code=kept, advice=todo, final=final)
 
     def _seconds(self) -> float:
         return self._now().timestamp()

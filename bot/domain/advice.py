@@ -24,6 +24,9 @@ _PARAMETER: Final = (
     "The cloud did not accept a part of the call: check the ids that were typed; its message names the part."
 )
 _BUG: Final = "The bot formed the call wrongly: report it with the request id; asking again will not help."
+_DOUBT: Final = "look at what is left"
+"""Is in each sentence about a call that may have been carried out."""
+_UNREAD: Final = "The cloud gave no usable answer just now: ask again in a few minutes."
 _RENEWED: Final = (
     "The access token ran out and was renewed: ask again; if it comes back, check the account's key and secret."
 )
@@ -97,6 +100,10 @@ _ADVICE: Final[Mapping[str, str]] = {
 _FAMILIES: Final = tuple((re.compile(code, re.IGNORECASE), sentence) for code, sentence in _ADVICE.items())
 
 
-def advice(code: str) -> str:
-    """Return a sentence for a person about a cloud's code, in any case of its letters; nothing where it is unknown."""
-    return next((sentence for family, sentence in _FAMILIES if family.fullmatch(code)), "")
+def advice(code: str, *, read: bool = False) -> str:
+    """Return a sentence for a person about a cloud's code, in any case of its letters; nothing where it is unknown.
+
+    Of a `read` nobody has to look what became of it.
+    """
+    found = next((sentence for family, sentence in _FAMILIES if family.fullmatch(code)), "")
+    return _UNREAD if read and _DOUBT in found else found

@@ -12,7 +12,7 @@ import pytest
 from bot.clouds.aliyun import ALIYUN, AliyunCloud
 from bot.clouds.base import Cloud
 from bot.clouds.http import Http
-from bot.clouds.rpc_line import READ_ATTEMPTS
+from bot.clouds.shared import READ_ATTEMPTS
 from bot.clouds.throttle import EARLY, Throttle
 from bot.domain.account import Account, Qps
 from bot.domain.account import Cloud as CloudName

@@ -7,18 +7,20 @@ from typing import Any, Final
 import pytest
 
 from bot.clouds.enos import EnosCloud
-from bot.clouds.enos_tasks import MOST
+from bot.clouds.enos_tasks import MOST, WORDS
+from bot.clouds.shared import READ_ATTEMPTS
 from bot.clouds.throttle import MARGIN
 from bot.domain.account import Qps
+from bot.domain.advice import advice
 from bot.domain.call import Answer, Outcome
 from bot.domain.errors import CloudError
 from bot.domain.order import Cancel, CancelDevices, CancelJob, CancelStrategy
-from bot.domain.plan import Job, Look, Plan, freeze
-from bot.domain.reading import Named
+from bot.domain.plan import Job, Look, Names, Plan, Preview, freeze
+from bot.domain.reading import Named, Reading
 from bot.domain.secret import Secret
 from bot.domain.status import Status
 from tests.clouds.enos_stand_in import KEY, ORG, SECRET, EnosStandIn, Heard, Pace, Said, an_account, bot_side
-from tests.clouds.stand_ins import Clock, nobody
+from tests.clouds.stand_ins import START, Clock, nobody
 
 JOB: Final = "6214ad2171125f2bf2b3f7b4"
 TASKS: Final = {
@@ -70,6 +72,13 @@ def planned(cloud: EnosCloud, order: Cancel, **changes: Any) -> tuple[Plan, Look
     """Look, and freeze what was seen."""
     seen = look(cloud, order)
     return freeze(order, seen.preview, an_account("http://x", **changes), seen.names), seen
+
+
+def by_name(order: CancelJob, *names: str) -> tuple[Plan, Names]:
+    """Freeze a plan without having looked at the cloud."""
+    reading = Reading(at=START, counts=dict.fromkeys(Status, len(names)), canceled=0)
+    listed = {order.job: names}
+    return freeze(order, Preview(job=Job(id=order.job), reading=reading), an_account("http://x"), listed), listed
 
 
 def sent(cloud: EnosCloud, *names: str) -> Answer:
@@ -129,15 +138,21 @@ class TestLookAtJob:
         ("order", "expected"),
         [
             (QUEUED, ("q0", "q1", "q2", "q3", "q4")),
-            (NOTIFIED, ("n0", "n1", "n2", "q0", "q1", "q2", "q3", "q4")),
+            (NOTIFIED, ("n0", "n1", "n2")),
             (BOTH, ("n0", "n1", "n2", "q0", "q1", "q2", "q3", "q4")),
             (CancelJob(job=JOB), ()),
         ],
         ids=["queued", "notified", "both", "none: the choices are shown"],
     )
     def test_names(self, cloud: EnosCloud, order: CancelJob, expected: tuple[str, ...]) -> None:
-        """The devices in the named statuses and in those that flow into them are listed."""
+        """The devices in the named statuses are listed, and none that may flow into them."""
         assert {JOB: expected} == look(cloud, order).names
+
+    def test_at_most(self, cloud: EnosCloud) -> None:
+        """No more is hit than is listed: the notified devices and no queued one."""
+        plan, seen = planned(cloud, NOTIFIED)
+
+        assert (3, 3, 1) == (seen.preview.reading.size(frozenset(plan.statuses)), plan.at_most, plan.calls)
 
     @pytest.mark.parametrize("totals", [True, False])
     @pytest.mark.parametrize("most_rows", [200, 7])
@@ -148,7 +163,32 @@ class TestLookAtJob:
         seen = look(cloud, CancelJob(job="long", statuses=(Status.QUEUED,)))
 
         assert {"long": tuple(f"d{number:03}" for number in range(410))} == seen.names
-        assert 410 == seen.preview.reading.counts[Status.QUEUED]
+        assert (410 if totals or most_rows == 200 else None) == seen.preview.reading.counts[Status.QUEUED]
+
+    @pytest.mark.parametrize(("tasks", "expected"), [(999, 999), (1200, 1200), (1400, None), (3000, None)])
+    def test_counted_as_far_as_it_is_cheap(
+        self, cloud: EnosCloud, enos: EnosStandIn, *, tasks: int, expected: int | None
+    ) -> None:
+        """Where the cloud tells no totals, a count that needs more than some pages is unknown, and costs no more."""
+        enos.totals = False
+        enos.add("long", tasks={f"d{number:04}": "upgrading" for number in range(tasks)})
+        reading = look(cloud, CancelJob(job="long")).preview.reading
+
+        assert expected == reading.counts[Status.IN_PROGRESS]
+        assert enos.count("searchTask") <= 4 + 7
+
+    def test_all_uncounted(self, enos: EnosStandIn, clock: Clock, pace: Pace) -> None:
+        """A verification that can count nothing spends no more than ten seconds of the query rate on it."""
+        enos.totals, enos.most_rows = False, 1
+        for word in ("init", "published", "upgrading", "cancelled", "failed", "succeeded"):
+            enos.add(JOB, tasks={f"{word}{number}": word for number in range(20)})
+        plan, names = by_name(QUEUED, "q0")
+        with bot_side(an_account(enos.url), clock, pace) as cloud:
+            reading = cloud.verify(plan, names)
+        counting = [heard for heard in enos.heard if "status" in heard.body.decode()]
+
+        assert ({None}, None) == ({reading.counts[status] for status in WORDS}, reading.canceled)
+        assert len(counting) <= 50
 
     def test_live_job(self, cloud: EnosCloud, enos: EnosStandIn) -> None:
         """Devices that slip from one page to another while others move on are found by reading again."""
@@ -189,7 +229,9 @@ class TestLookAtJob:
         error = refused(cloud, CancelJob(job="nope"))
 
         assert (True, "24404", "R-no") == (error.final, error.code, error.request_id)
-        assert "The cloud of pumps refused get: 24404: Job not found. Nothing was changed." == str(error)
+        assert f"The cloud of pumps refused get: 24404: Job not found. {advice('24404')} Nothing was changed." == str(
+            error
+        )
 
     @pytest.mark.parametrize("job", ["a'b", 'a"b', "a\\b", "a\nb", ""])
     def test_quotes(self, cloud: EnosCloud, enos: EnosStandIn, job: str) -> None:
@@ -255,6 +297,24 @@ class TestLookAtDevices:
         assert (2500, 501, 501) == (named.absent, named.unlooked, len(seen.names[JOB]))
         assert 4 + 50 == pace.reserved["searchTask"]
 
+    def test_slow_cloud(self, cloud: EnosCloud, enos: EnosStandIn, clock: Clock) -> None:
+        """However slow the cloud, a look at 20,000 devices is over in ten seconds; the rest is sent unlooked."""
+        names = [f"d{number:05}" for number in range(20_000)]
+        enos.before = lambda _: clock.turn(1.0)
+        began = clock.now()
+        seen = look(cloud, devices(*names))
+        named = seen.preview.reading.named
+
+        assert named is not None
+        assert clock.now() - began < timedelta(seconds=6 + 12)
+        assert (550, 19_450, 19_450) == (named.absent, named.unlooked, len(seen.names[JOB]))
+
+    def test_slowest_cloud(self, cloud: EnosCloud, enos: EnosStandIn, clock: Clock) -> None:
+        """Fifty devices are looked at in any case."""
+        enos.before = lambda _: clock.turn(60.0)
+
+        assert {JOB: ("q0",)} == look(cloud, devices("q0", "p0")).names
+
     def test_several_tasks_of_one_device(self, cloud: EnosCloud, enos: EnosStandIn) -> None:
         """A device with an ended and a waiting task counts as waiting."""
         for number, word in enumerate(["failed", "published", "succeeded"]):
@@ -312,15 +372,45 @@ class TestStill:
 
 
 class TestReadingAgain:
-    def test_recount_job(self, cloud: EnosCloud, enos: EnosStandIn) -> None:
-        """Before the start only the plan's statuses are read; the rest is as it was."""
+    def test_recount_job(self, cloud: EnosCloud, enos: EnosStandIn, clock: Clock) -> None:
+        """Before the start a job's few devices are looked at by one search; the rest is as it was."""
         plan, seen = planned(cloud, QUEUED)
         before, reads = seen.preview.reading, len(enos.heard)
         enos.move("q0", "upgrading")
+        began = clock.now()
         reading = cloud.recount(plan, seen.names, before)
 
-        assert (4, 3, 2, 4) == (*[reading.counts[status] for status in plan_order()], reading.canceled)
-        assert (1, True) == (len(enos.heard) - reads, reading.at > before.at)
+        assert (4, before.counts, 4) == (reading.size(frozenset(plan.statuses)), reading.counts, reading.canceled)
+        assert (1, began) == (len(enos.heard) - reads, reading.at)
+
+    def test_recount_a_long_list(self, cloud: EnosCloud, enos: EnosStandIn) -> None:
+        """Of many the first are looked at, and the plan's statuses counted: they bound the others."""
+        enos.add("long", tasks={f"d{number:03}": "init" for number in range(600)})
+        plan, seen = planned(cloud, CancelJob(job="long", statuses=(Status.QUEUED,)))
+        reads = len(enos.heard)
+        for number in range(100):
+            enos.move(f"d{number:03}", "upgrading")
+        reading = cloud.recount(plan, seen.names, seen.preview.reading)
+
+        assert (500, 500) == (reading.size(frozenset(plan.statuses)), reading.counts[Status.QUEUED])
+        assert 2 == len(enos.heard) - reads
+
+    @pytest.mark.parametrize("fresh", [True, False])
+    @pytest.mark.parametrize("notified", [20, 60])
+    def test_what_flows_in(self, cloud: EnosCloud, enos: EnosStandIn, *, notified: int, fresh: bool) -> None:
+        """Devices that become notified later are not in the plan: they are not hit, and do not void it."""
+        here = {f"n{number:02}": "published" for number in range(notified)}
+        enos.add("live", tasks=here | {f"q{number}": "init" for number in range(9)})
+        plan, seen = planned(cloud, CancelJob(job="live", statuses=(Status.NOTIFIED,)))
+        for number in range(9):
+            enos.move(f"q{number}", "published")
+        reading = cloud.recount(plan, seen.names, seen.preview.reading if fresh else None)
+
+        assert (notified, notified, tuple(here)) == (
+            plan.at_most,
+            reading.size(frozenset(plan.statuses)),
+            seen.names["live"],
+        )
 
     def test_recount_devices(self, cloud: EnosCloud, enos: EnosStandIn) -> None:
         """Before the start named devices are looked at again."""
@@ -340,11 +430,13 @@ class TestReadingAgain:
         assert Named(counts={Status.QUEUED: 1, Status.NOTIFIED: 0, Status.IN_PROGRESS: 0}) == reading.named
 
     def test_recount_unfiltered(self, cloud: EnosCloud, enos: EnosStandIn) -> None:
-        """A cloud that no longer looks at the status makes the size unknown."""
+        """A cloud that no longer looks at what it is asked is not believed: nothing is started."""
         plan, seen = planned(cloud, NOTIFIED)
         enos.filters = False
+        with pytest.raises(CloudError, match="did not look at the job and the devices") as raised:
+            cloud.recount(plan, seen.names, seen.preview.reading)
 
-        assert None is cloud.recount(plan, seen.names, seen.preview.reading).size(frozenset(plan.statuses))
+        assert raised.value.final
 
     @pytest.mark.parametrize("order", [BOTH, devices("q0", "q1", "q2", "q3", "q4", "n0", "n1", "n2")], ids=repr)
     def test_verify(self, cloud: EnosCloud, enos: EnosStandIn, order: Cancel) -> None:
@@ -366,7 +458,7 @@ class TestReadingAgain:
             cloud.send(plan, plan.call(1), seen.names["long"][:50], 1)
             reading = cloud.verify(plan, seen.names)
 
-        assert (None, 50, 550) == (
+        assert (Named(counts={}, unlooked=600), 50, 550) == (
             reading.named,
             reading.cancelled_since(seen.preview.reading),
             reading.size(frozenset(plan.statuses)),
@@ -382,10 +474,6 @@ class TestReadingAgain:
         enos.say("searchTask", _counted(5, row))
 
         assert {"succeeded": 1, "failed": 5, "cancelled": None} == cloud.finished(JOB)
-
-
-def plan_order() -> tuple[Status, ...]:
-    return (Status.QUEUED, Status.NOTIFIED, Status.IN_PROGRESS)
 
 
 # --- sending --------------------------------------------------------------------------------------------------------
@@ -504,14 +592,62 @@ class TestSend:
         assert 2 == enos.count("token/get")
 
     def test_token_ends_between_slot_and_call(self, cloud: EnosCloud, enos: EnosStandIn, clock: Clock) -> None:
-        """A token that is gone after the wait is fetched once; where that fails nothing was sent."""
+        """A token that is gone after the wait is not fetched for a recorded call: the next attempt has a new one."""
         plan, _ = planned(cloud, QUEUED)
         cloud.wait("cancelTask")
         clock.turn(7300)
-        enos.say("token/get", Said(status=500))
+        heard = len(enos.heard)
         answer = cloud.send(plan, plan.call(1), ("q0",), 1)
+        asked = len(enos.heard) - heard
+        cloud.wait("cancelTask")
+        again = cloud.send(plan, plan.call(1), ("q0",), 2)
 
-        assert (FAILED, "NotSent", True, 0) == (answer.outcome, answer.code, answer.again, enos.count("cancelTask"))
+        assert (FAILED, "NotSent", True, 0) == (answer.outcome, answer.code, answer.again, asked)
+        assert (DONE, ["token/get", "cancelTask"]) == (again.outcome, [each.action for each in enos.heard[heard:]])
+
+    def test_token_refused(self, cloud: EnosCloud, enos: EnosStandIn) -> None:
+        """After a 401 the call itself asks for no token: the next attempt does, before its slot, and goes through."""
+        plan, _ = planned(cloud, QUEUED)
+        enos.expire()
+        heard = len(enos.heard)
+        answers = []
+        for attempt in (1, 2):
+            cloud.wait("cancelTask")
+            answers.append(cloud.send(plan, plan.call(1), ("q0",), attempt))
+            if attempt == 1:
+                assert ["cancelTask"] == [each.action for each in enos.heard[heard:]]
+
+        assert [(FAILED, "HTTP 401", True), (DONE, "0", False)] == [
+            (answer.outcome, answer.code, answer.again) for answer in answers
+        ]
+        assert ["cancelTask", "token/get", "cancelTask"] == [each.action for each in enos.heard[heard:]]
+
+    @pytest.mark.parametrize(
+        ("said", "expected"),
+        [
+            (Said(body={"status": 1003, "msg": "no"}), (FAILED, "1003", False)),
+            (Said(body={"status": 1002, "msg": "no"}), (FAILED, "1002", False)),
+            (Said(body={"status": 1005, "msg": "no"}), (FAILED, "1005", True)),
+            (Said(status=429), (FAILED, "HTTP 429", True)),
+            (Said(status=500), (FAILED, "NotSent", True)),
+            (Said(status=0), (FAILED, "NotSent", True)),
+        ],
+        ids=repr,
+    )
+    def test_no_token(
+        self, enos: EnosStandIn, clock: Clock, pace: Pace, *, said: Said, expected: tuple[Outcome, str, bool]
+    ) -> None:
+        """Without a token nothing is sent; the token service's code says why, and a refusal of it is final."""
+        plan, _ = by_name(QUEUED, "q0")
+        enos.say("token/get", *[said] * READ_ATTEMPTS)
+        with bot_side(an_account(enos.url), clock, pace) as cloud:
+            cloud.wait("cancelTask")
+            heard = len(enos.heard)
+            answer = cloud.send(plan, plan.call(1), ("q0",), 1)
+
+        assert expected == (answer.outcome, answer.code, answer.again)
+        assert 0 == len(enos.heard) - heard
+        assert "The token service of pumps" in answer.message
 
     def test_nothing_secret_is_shown(self, cloud: EnosCloud, enos: EnosStandIn) -> None:
         """Key, secret, token and signature are hidden in what the cloud says."""
@@ -558,6 +694,7 @@ class TestReads:
         error = refused(cloud, QUEUED)
 
         assert (True, str(code), 1) == (error.final, error.code, enos.count("get"))
+        assert f"{advice(str(code))} Nothing was changed." == error.advice
 
     def test_token_refused_twice(self, cloud: EnosCloud, enos: EnosStandIn) -> None:
         """When a new token is refused, too, it is said what to check."""
@@ -596,7 +733,7 @@ class TestOthers:
         for number in range(12):
             enos.add(f"j{number:02}", tasks={f"d{number}": "init"}, createTime=1767323046000 + number)
         enos.add("over", tasks={"x": "init"}, status="stopped", createTime=1867323046000)
-        previews, more = cloud.jobs()
+        previews, more, _ = cloud.jobs()
 
         assert [f"j{number:02}" for number in range(11, 1, -1)] == [preview.job.id for preview in previews]
         assert ({1}, 3) == ({preview.reading.counts[Status.QUEUED] for preview in previews}, more)
@@ -607,16 +744,25 @@ class TestOthers:
             enos.add(f"j{number}", tasks={})
         slow = an_account(enos.url, qps=Qps(job=1, devices=1, strategy=1, query=1))
         with bot_side(slow, clock, pace) as cloud:
-            previews, more = cloud.jobs()
+            previews, more, _ = cloud.jobs()
 
         assert (2, 4) == (len(previews), more)
+
+    def test_jobs_of_a_slow_cloud(self, cloud: EnosCloud, enos: EnosStandIn, clock: Clock) -> None:
+        """Where the cloud is slow, jobs are counted for ten seconds; how many more there are is told."""
+        for number in range(9):
+            enos.add(f"j{number}", tasks={})
+        enos.before = lambda _: clock.turn(1.0)
+        previews, more, _ = cloud.jobs()
+
+        assert (2, 8) == (len(previews), more)
 
     def test_many_jobs_without_totals(self, cloud: EnosCloud, enos: EnosStandIn) -> None:
         """Without totals the started jobs are counted by reading them."""
         enos.totals, enos.most_rows = False, 5
         for number in range(12):
             enos.add(f"j{number:02}", tasks={}, createTime=1767323046000 + number)
-        previews, more = cloud.jobs()
+        previews, more, _ = cloud.jobs()
 
         assert (13, "j11") == (len(previews) + more, previews[0].job.id)
 

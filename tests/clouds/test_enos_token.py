@@ -9,8 +9,10 @@ from itertools import pairwise
 import pytest
 
 from bot.clouds.http import Http, Reply
+from bot.clouds.shared import READ_ATTEMPTS
 from bot.clouds.throttle import Throttle
-from bot.clouds.token import LEAD, REST, TRIES, Tokens
+from bot.clouds.token import LEAD, REST, Tokens
+from bot.domain.advice import advice
 from bot.domain.errors import CloudError
 from bot.domain.secret import Secret
 from tests.clouds.enos_stand_in import KEY, SECRET, EnosStandIn, Pace, Said, an_account
@@ -136,14 +138,39 @@ def test_refresh_fails_while_the_token_lives(tokens: Tokens, enos: EnosStandIn, 
     """A token that could not be renewed is used on while it lives; renewal is tried again a little later."""
     first = tokens.current()
     clock.turn(6700)
-    enos.say("token/refresh", *[Said(status=500)] * TRIES)
+    enos.say("token/refresh", *[Said(status=500)] * READ_ATTEMPTS)
     kept = [tokens.current(), tokens.current()]
     before = asked(enos)
     clock.turn(REST + 1)
     new = tokens.current()
 
     assert ([first, first], False) == (kept, first == new)
-    assert (["get", *["refresh"] * TRIES], [*before, "refresh"]) == (before, asked(enos))
+    assert (["get", *["refresh"] * READ_ATTEMPTS], [*before, "refresh"]) == (before, asked(enos))
+
+
+def test_held(tokens: Tokens, enos: EnosStandIn, clock: Clock) -> None:
+    """The token at hand is given without a request as long as it lives, also when it is to be renewed."""
+    first = tokens.current()
+    clock.turn(7000)
+    held = tokens.held()
+    clock.turn(300)
+    with pytest.raises(CloudError, match="has given no token that still lives"):
+        tokens.held()
+
+    assert (first, ["get"]) == (held, asked(enos))
+
+
+def test_not_held(tokens: Tokens, enos: EnosStandIn) -> None:
+    """Where none could be had, it is said why, until one is had."""
+    enos.say("token/get", Said(body={"status": 1003, "msg": "no"}))
+    said = failure(tokens)
+    with pytest.raises(CloudError) as raised:
+        tokens.held()
+    tokens.drop(tokens.current())
+    with pytest.raises(CloudError, match="has given no token that still lives"):
+        tokens.held()
+
+    assert ("1003", True) == (said.code, raised.value is said)
 
 
 def test_refused_token_is_dropped(tokens: Tokens, enos: EnosStandIn) -> None:
@@ -205,18 +232,32 @@ def test_final_codes(tokens: Tokens, enos: EnosStandIn, code: int) -> None:
     error = failure(tokens)
 
     assert (True, str(code), 1) == (error.final, error.code, len(enos.heard))
-    assert (
-        f"The token service of pumps refused: {code} no. "
-        "Nothing was changed; check the app key, the app secret and this machine's clock."
-    ) == str(error)
+    assert f"The token service of pumps refused: {code} no. {advice(str(code))} Nothing was changed." == str(error)
+
+
+def test_unknown_refusal(tokens: Tokens, enos: EnosStandIn) -> None:
+    """A refusal whose code says nothing is said with what to check."""
+    enos.say("token/get", Said(status=404, body={"status": 1999, "msg": "no"}))
+
+    assert "1999 no. Check the app key, the app secret and this machine's clock." in str(failure(tokens))
+
+
+@pytest.mark.parametrize("said", [Said(status=500), Said(status=503), Said(status=0)], ids=repr)
+def test_no_doubt(tokens: Tokens, enos: EnosStandIn, said: Said) -> None:
+    """A token service that broke may have done no call: nobody is told to look at what is left of one."""
+    enos.say("token/get", *[said] * READ_ATTEMPTS)
+    error = failure(tokens)
+
+    assert ("", False) == (error.code, error.final)
+    assert "The cloud gave no usable answer just now: ask again in a few minutes. Nothing was changed." == error.advice
 
 
 def test_gives_up(tokens: Tokens, enos: EnosStandIn) -> None:
     """A token service that stays silent is asked four times in all, and it is said that it did not answer."""
-    enos.say("token/get", *[Said(status=0)] * TRIES)
+    enos.say("token/get", *[Said(status=0)] * READ_ATTEMPTS)
     error = failure(tokens)
 
-    assert (False, TRIES) == (error.final, len(enos.heard))
+    assert (False, READ_ATTEMPTS) == (error.final, len(enos.heard))
     assert str(error).startswith("The token service of pumps did not answer: the connection broke")
 
 

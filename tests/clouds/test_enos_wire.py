@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import pytest
 
-from bot.clouds.enos_wire import classify, compact, number, parsed, retry_after, signature, too_fast
+from bot.clouds.enos_wire import classify, compact, number, signature, too_fast
 from bot.clouds.http import Reply
+from bot.clouds.shared import parsed, retry_after
 from bot.clouds.token import encryption
 from bot.domain.call import Outcome
 from bot.domain.secret import Secret

@@ -11,7 +11,7 @@ import pytest
 from bot.clouds.aliyun import AliyunCloud
 from bot.clouds.http import Http, Reply
 from bot.clouds.rpc import classify
-from bot.clouds.rpc_line import READ_ATTEMPTS
+from bot.clouds.shared import READ_ATTEMPTS
 from bot.domain.advice import advice
 from bot.domain.call import Outcome
 from bot.domain.errors import CloudError
@@ -234,7 +234,8 @@ def test_reads(http: Http, row: Row) -> None:
     assert (final, 1 if final else READ_ATTEMPTS) == (error.final, len(peer.requests))
     assert (row.code.lower(), "R-1") == (error.code.lower(), error.request_id)
     assert f"{error.code}: it says so." in error.message
-    assert f"{advice(row.code)} Nothing was changed." == error.advice
+    assert f"{advice(row.code, read=True)} Nothing was changed." == error.advice
+    assert "look at what is left" not in error.advice
 
 
 def test_unreachable(http: Http) -> None:

@@ -6,9 +6,11 @@ import ssl
 import struct
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import requests
@@ -429,12 +431,27 @@ class TestConnections:
 
         assert 2 == peer.connections
 
-    def test_a_session_for_each_thread(self) -> None:
-        """Each thread has one session of its own, and closing closes all of them."""
+    def test_sessions_are_handed_on(self) -> None:
+        """There are as many sessions as there were requests at once, each in one thread at a time; closing closes all.
+
+        A thread that ends leaves none behind: each run has threads of its own, and the bot runs for months.
+        """
         made: list[requests.Session] = []
         closed: list[requests.Session] = []
+        busy: Counter[int] = Counter()
+        crowd = threading.Barrier(3)
 
         class Known(requests.Session):
+            def request(self, *given: Any, **named: Any) -> requests.Response:
+                """Note that it is used by two at once."""
+                busy[id(self)] += 1
+                assert 1 == busy[id(self)]
+                crowd.wait(10)
+                try:
+                    return super().request(*given, **named)
+                finally:
+                    busy[id(self)] -= 1
+
             def close(self) -> None:
                 """Note it."""
                 closed.append(self)
@@ -446,20 +463,37 @@ class TestConnections:
 
         http = Http(clock=time.monotonic, sessions=sessions)
         replies: list[Reply] = []
-
-        def work(url: str) -> None:
-            replies.extend(http.send(request(url)) for _ in range(2))
-
         with Peer(answers) as peer:
-            threads = [threading.Thread(target=work, args=(peer.url,)) for _ in range(3)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            for _ in range(4):
+                threads = [
+                    threading.Thread(target=lambda: replies.append(http.send(request(peer.url)))) for _ in range(3)
+                ]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
             http.close()
 
-        assert (6, 3, 3) == (len(replies), len(made), peer.connections)
+        assert (12, 3, 3) == (len(replies), len(made), peer.connections)
         assert set(map(id, made)) == set(map(id, closed))
+
+    @pytest.mark.parametrize("script", [drops_after, answers])
+    def test_one_thread_needs_one_session(self, script: Script) -> None:
+        """Whatever comes of a request, its session is there for the next one."""
+        made: list[requests.Session] = []
+
+        def sessions() -> requests.Session:
+            made.append(session())
+            return made[-1]
+
+        http = Http(clock=time.monotonic, sessions=sessions)
+        with Peer(script) as peer:
+            for _ in range(3):
+                with suppress(NoAnswerError):
+                    http.send(request(peer.url))
+        http.close()
+
+        assert 1 == len(made)
 
     def test_session(self) -> None:
         """The bot's session repeats nothing and reads nothing from the environment."""

@@ -11,8 +11,9 @@ import pytest
 
 from bot.clouds.aliyun import AliyunCloud
 from bot.clouds.http import Http
-from bot.clouds.rpc_cloud import FEW_JOBS, LOOK, MOST_JOBS
+from bot.clouds.rpc_cloud import FEW_JOBS
 from bot.clouds.rpc_line import MOST_PAGES
+from bot.clouds.shared import LOOK, MOST_JOBS
 from bot.domain.account import Account, Qps
 from bot.domain.errors import CloudError
 from bot.domain.offer import CANCEL_DEVICES, CANCEL_JOB, CANCEL_STRATEGY
@@ -366,6 +367,24 @@ class TestDevices:
         assert {JOB: names} == look.names
         assert 1000 == look.preview.reading.size(frozenset(FLOW))
 
+    def test_slow_cloud(self, connect: Connect, clock: Clock) -> None:
+        """However slow the cloud, a look at 20,000 devices is over in ten seconds; the rest is sent unlooked."""
+        names = tuple(f"d{number:05}" for number in range(20_000))
+
+        def answer(given: dict[str, str]) -> Mapping[str, Any]:
+            clock.turn(1.0)
+            if given["Action"] == "QueryOTAJob":
+                return {"Success": True, "Data": {"JobStatus": "IN_PROGRESS", "ProductKey": "P", "FirmwareId": "F"}}
+            return {"Success": True, "Total": 0, "Data": {}}
+
+        with Peer(answering(answer)) as peer:
+            began = clock.now()
+            look = look_at(connect(account(peer.url)), names)
+            took = (clock.now() - began).total_seconds()
+
+        assert Named(counts={}, absent=500, unlooked=19_500) == look.preview.reading.named
+        assert ({JOB: names[500:]}, 1 + 10 + 5) == (look.names, took)
+
     def test_slowest(self, connect: Connect, simulated: SimulatedCloud) -> None:
         """However slow the rate, fifty devices are looked at."""
         known = connect(account(simulated.url, qps=replace(SLOW, query=0.1)))
@@ -599,25 +618,25 @@ class TestJobs:
                 job_status=status,
                 firmware_id=f"F{number}",
             )
-        shown, more = cloud.jobs()
+        shown, more, unlooked = cloud.jobs()
 
         assert ([("job-3", "N3", 3), ("job-0", "N0", 0), (JOB, "Spring", 40)], 0) == (
             [(one.job.id, one.job.name, one.reading.counts[Status.QUEUED]) for one in shown],
-            more,
+            more + unlooked,
         )
 
     def test_none(self, cloud: AliyunCloud, simulated: SimulatedCloud) -> None:
         """An account without firmwares has no running batches."""
         simulated.fleet.clear()
 
-        assert ([], 0) == cloud.jobs()
+        assert ([], 0, 0) == cloud.jobs()
 
     @pytest.mark.parametrize(("qps", "shown"), [(10.0, MOST_JOBS), (2.0, 4), (0.1, 1)])
     def test_most(self, connect: Connect, simulated: SimulatedCloud, qps: float, shown: int) -> None:
         """As many are counted as ten seconds of the query rate allow, at most ten; the others are a number."""
         for number in range(20):
             simulated.fleet.add_job(f"job-{number:02d}", counts={"QUEUED": 1})
-        found, more = connect(account(simulated.url, qps=replace(SLOW, query=qps))).jobs()
+        found, more, _ = connect(account(simulated.url, qps=replace(SLOW, query=qps))).jobs()
 
         assert (shown, 21 - shown) == (len(found), more)
         assert {"ListOTAFirmware": 1, "ListOTAJobByFirmware": 1} | {
@@ -625,14 +644,36 @@ class TestJobs:
             "ListOTATaskByJob": 5 * shown,
         } == asked(simulated)
 
-    def test_pages_of_firmwares(self, cloud: AliyunCloud, simulated: SimulatedCloud) -> None:
-        """Firmwares are read page by page, 100 in one, and each one's jobs 200 in one."""
+    def test_pages_of_firmwares(self, cloud: AliyunCloud, simulated: SimulatedCloud, clock: Clock) -> None:
+        """Firmwares are read page by page, 100 in one, and the newest one's jobs 200 in one; the others are told."""
         for number in range(150):
             simulated.fleet.add_job(f"job-{number:03d}", firmware_id=f"F{number}", job_status="COMPLETED")
-        cloud.jobs()
+        clock.turn(60)
+        simulated.fleet.add_job("newest", firmware_id="newest")
+        shown, more, unlooked = cloud.jobs()
         lists = {one.action: one.params["PageSize"] for one in simulated.arrivals if "Firmware" in one.action}
 
         assert {"ListOTAFirmware": "100", "ListOTAJobByFirmware": "200"} == lists
-        assert {"ListOTAFirmware": 2, "ListOTAJobByFirmware": 151, "QueryOTAJob": 1, "ListOTATaskByJob": 5} == asked(
-            simulated
-        )
+        assert ("newest", 0, 52) == (shown[0].job.id, more, unlooked)
+        assert {"ListOTAFirmware": 2, "ListOTAJobByFirmware": 100} == {
+            action: count for action, count in asked(simulated).items() if "Firmware" in action
+        }
+
+    def test_slow_cloud(self, connect: Connect, clock: Clock) -> None:
+        """However slow the cloud, ten seconds go to finding batches; how many firmwares were not looked at is told."""
+        firmwares = [{"FirmwareId": f"F{number}"} for number in range(30)]
+        job = {"JobId": JOB, "JobStatus": "IN_PROGRESS", "ProductKey": "P", "FirmwareId": "F"}
+
+        def answer(given: dict[str, str]) -> Mapping[str, Any]:
+            clock.turn(1.0)
+            says: dict[str, Any] = {
+                "ListOTAFirmware": {"FirmwareInfo": {"SimpleFirmwareInfo": firmwares}, "Total": 30},
+                "ListOTAJobByFirmware": {"Data": {"SimpleOTAJobInfo": [job]}, "Total": 1},
+                "QueryOTAJob": {"Data": job},
+            }
+            return {"Success": True, "Total": 0, "Data": {}, **says.get(given["Action"], {})}
+
+        with Peer(answering(answer)) as peer:
+            shown, more, unlooked = connect(account(peer.url)).jobs()
+
+        assert ([JOB], 0, 19) == ([one.job.id for one in shown], more, unlooked)

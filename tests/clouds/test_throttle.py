@@ -390,8 +390,8 @@ def recorded(tmp_path: Path, takes: Callable[[int], float]) -> tuple[list[float]
         for _ in range(6):
             mine.early("main", ACTION, QPS)
             timeline.sleep(takes(next(numbers)))
-            mine.on_time("main", ACTION)
-            times.append(timeline.seconds())
+            if mine.on_time("main", ACTION):
+                times.append(timeline.seconds())
         timeline.leave()
 
     threads = [threading.Thread(target=work, args=(throttles[number % 2],)) for number in range(4)]
@@ -474,17 +474,76 @@ class TestRecorded:
         assert [pytest.approx(EARLY, abs=1e-5)] == naps
 
     @pytest.mark.parametrize("turned", [EARLY + 1, -3600.0])
-    def test_waits_no_longer_than_that(self, store: Store, clock: Clock, turned: float) -> None:
-        """Neither a cloud that wants a minute nor a clock that is set back holds a recorded call for long."""
+    def test_does_not_wait_for_a_far_slot(self, store: Store, clock: Clock, turned: float) -> None:
+        """Where a cloud wants a minute, or the clock was set back, the recorded call is handed back and not sent."""
         waiting = throttle(Slots(store, now=clock.now), clock)
         waiting.wait("main", ACTION, QPS)
         waiting.early("main", ACTION, QPS)
         waiting.throttled("main", ACTION, 60.0)
         clock.turn(turned)
         slept = len(clock.slept)
-        waiting.on_time("main", ACTION)
 
-        assert [LONGEST] == clock.slept[slept:]
+        assert not waiting.on_time("main", ACTION)
+        assert [] == clock.slept[slept:]
+
+    @pytest.mark.parametrize(("asked", "sent"), [(None, True), (LONGEST + 1, False)])
+    def test_throttled_after_it_was_recorded(self, store: Store, clock: Clock, asked: float | None, sent: bool) -> None:
+        """A recorded call is not sent into the time that a throttling answer asked for: after it, or handed back."""
+        waiting = throttle(Slots(store, now=clock.now), clock)
+        waiting.wait("main", ACTION, QPS)
+        waiting.early("main", ACTION, QPS)
+        waiting.throttled("main", ACTION, asked)
+        start = clock.seconds()
+
+        assert sent == waiting.on_time("main", ACTION)
+        assert not sent or clock.seconds() - start >= 1.0
+
+    @pytest.mark.parametrize(("late", "sent"), [(0.01, True), (0.1, True), (0.7, True), (0.9, False)])
+    def test_a_machine_that_is_always_late(self, store: Store, clock: Clock, late: float, sent: bool) -> None:
+        """A call that wakes late for each slot is sent within one that is as much wider, and never outside of any."""
+        slots = Slots(store, now=clock.now)
+        waiting = Throttle(
+            reserve=slots.reserve,
+            push=slots.push,
+            now=clock.seconds,
+            sleep=clock.sleep,
+            nap=lambda seconds: clock.sleep(seconds + late),
+        )
+        times = []
+        for _ in range(6):
+            waiting.early("main", ACTION, QPS)
+            if waiting.on_time("main", ACTION):
+                times.append(clock.seconds())
+
+        assert (6 if sent else 0) == len(times)
+        assert [] == [gap for gap in (later - earlier for earlier, later in pairwise(times)) if gap < 1 / QPS]
+        assert not times or slots.reserve("main", ACTION, SPACING) - times[-1] >= SPACING - TOLERANCE
+
+    def test_a_slot_that_was_reserved_slowly(self, store: Store, clock: Clock) -> None:
+        """A call leaves within its slot as the slots have it, also where reserving that took long."""
+        slots, slow = Slots(store, now=clock.now), [0.3, 0.3]
+
+        def reserve(quota: str, operation: str, spacing: float) -> float:
+            at = slots.reserve(quota, operation, spacing)
+            clock.turn(slow.pop() if slow else 0.0)
+            return at
+
+        waiting = Throttle(reserve=reserve, push=slots.push, now=clock.seconds, sleep=clock.sleep)
+        waiting.early("main", ACTION, QPS)
+
+        assert waiting.on_time("main", ACTION)
+        assert slots.reserve("main", ACTION, SPACING) - clock.seconds() >= 1 / QPS
+
+    def test_waits_for_a_few_slots_at_a_slow_rate(self, store: Store, clock: Clock) -> None:
+        """At a slow rate a recorded call waits as long as it takes behind the few that may be ahead."""
+        slots = Slots(store, now=clock.now)
+        waiting = throttle(slots, clock)
+        waiting.early("main", ACTION, 0.5)
+        clock.turn(1)
+        slots.reserve("main", ACTION, MARGIN / 0.5)
+
+        assert waiting.on_time("main", ACTION)
+        assert [pytest.approx(2 * MARGIN / 0.5 - 1, abs=1e-3)] == clock.slept
 
 
 def test_throttling_holds_back_who_waits_already(store: Store, clock: Clock) -> None:

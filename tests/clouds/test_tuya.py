@@ -295,7 +295,7 @@ class TestAnswers:
     def test_jobs(self, connect: Connect) -> None:
         """The running batches are found through the firmwares."""
         with Peer(instance(QUEUED=4)) as peer:
-            shown, more = connect(tuya(peer.url)).jobs()
+            shown, more, _ = connect(tuya(peer.url)).jobs()
 
         assert ([(JOB, "Spring", 4)], 0) == (
             [(one.job.id, one.job.name, one.reading.counts[Status.QUEUED]) for one in shown],
