@@ -71,8 +71,10 @@ class Run:
     splits: tuple[Split, ...] = ()
     attempts: Mapping[int, Attempt] = field(default_factory=dict)
     """The latest attempt of each call that was sent and is not done."""
+    sent: bool = False
+    """Whether anything was ever sent, whatever became of it."""
     accepted: int = 0
-    """Devices in calls that the cloud took."""
+    """Devices in calls that the cloud took, and those seen cancelled by attempts of which that was not known."""
     moved_on: int = 0
     """Devices of the plan's lists that were left out, because they had moved on before their call."""
     confirmed: int | None = None
@@ -96,6 +98,11 @@ class Run:
     def complete(self) -> bool:
         """Whether the cloud took every call that there was something to send in."""
         return size(self.done) + size(self.skipped) + len(self.splits) == self.calls
+
+    @property
+    def took(self) -> bool:
+        """Whether the cloud took anything, as far as is known: a strategy has no devices."""
+        return bool(self.done) or self.accepted > 0
 
     def is_settled(self, call: int) -> bool:
         """Tell whether nothing more is to be sent in this call: it was taken, had nothing left, or was split."""
@@ -174,7 +181,7 @@ class State:
         """When the bot has something to do by itself: end a wait, or look at the cloud again after the end."""
         if self.ended is None:
             return self.deadline
-        if self.run is None or not self.run.accepted or self.run.later >= len(LATER):
+        if self.run is None or not self.run.took or self.run.later >= len(LATER):
             return None
         return self.ended + LATER[self.run.later]
 
@@ -184,7 +191,7 @@ class State:
         return (self.plan is not None or self.listing is not None) and self.phase is not Phase.REFUSED
 
 
-FORM: Final = 2
+FORM: Final = 3
 """The form of `State`: raised with each change of it, so that rows which an older version wrote are folded anew."""
 STATE: Final = TypeAdapter(State)
 """Writes and reads a state as JSON: the state row."""

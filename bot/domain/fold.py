@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from pydantic import TypeAdapter
 
@@ -103,22 +103,19 @@ def _call_sent(state: State, event: Event) -> State:
     attempt = Attempt(
         number=body["attempt"], first=before.first if before else event.at, count=body["count"], left_out=left_out
     )
-    moved_on = run.moved_on + len(left_out) - (len(before.left_out) if before else 0)
     attempts = {**run.attempts, body["call"]: attempt}
-    return replace(state, run=replace(run, attempts=attempts, moved_on=moved_on, progress=event.at))
+    moved = _without_devices(run, body, len(left_out))
+    return replace(state, run=replace(moved, attempts=attempts, sent=True, progress=event.at))
 
 
 def _call_skipped(state: State, event: Event) -> State:
     run, body = _run(state), event.body
-    before = run.attempts.get(body["call"])
-    moved_on = run.moved_on + body["count"] - (len(before.left_out) if before else 0)
     return replace(
         state,
         run=replace(
-            run,
+            _without_devices(run, body, body["count"]),
             skipped=with_number(run.skipped, body["call"]),
             attempts=_without(run, body["call"]),
-            moved_on=moved_on,
             progress=event.at,
         ),
     )
@@ -126,19 +123,24 @@ def _call_skipped(state: State, event: Event) -> State:
 
 def _call_split(state: State, event: Event) -> State:
     run, body = _run(state), event.body
-    before, split = run.attempts.get(body["call"]), Split(call=body["call"], first=run.calls + 1, at=tuple(body["at"]))
-    moved_on = run.moved_on + body["left_out"] - (len(before.left_out) if before else 0)
+    split = Split(call=body["call"], first=run.calls + 1, at=tuple(body["at"]))
     return replace(
         state,
         run=replace(
-            run,
+            _without_devices(run, body, body["left_out"]),
             splits=(*run.splits, split),
             calls=run.calls + len(split.at),
             attempts=_without(run, body["call"]),
-            moved_on=moved_on,
             progress=event.at,
         ),
     )
+
+
+def _without_devices(run: Run, body: Mapping[str, Any], left_out: int) -> Run:
+    """Count the devices of a call that are left out by now: an earlier attempt cancelled some, the rest moved on."""
+    before, canceled = run.attempts.get(body["call"]), body.get("canceled", 0)
+    more = left_out - (len(before.left_out) if before else 0)
+    return replace(run, moved_on=run.moved_on + more - canceled, accepted=run.accepted + canceled)
 
 
 def _without(run: Run, call: int) -> dict[int, Attempt]:

@@ -69,9 +69,11 @@ class Reading:
 
         `None` when the cloud does not tell.
         """
-        if self.named is not None and not self.named.unlooked:
-            base = before.named.canceled if before.named is not None and not before.named.unlooked else 0
-            return max(0, self.named.canceled - base)
+        most = self.named.canceled if self.named is not None and not self.named.unlooked else None
+        if most is not None and (before.named is None or not before.named.unlooked):
+            return max(0, most - (before.named.canceled if before.named else 0))
         if self.canceled is None or before.canceled is None:
             return None
-        return max(0, self.canceled - before.canceled)
+        # Of those not looked at before nobody knows whether they were cancelled already.
+        grown = max(0, self.canceled - before.canceled)
+        return grown if most is None else min(grown, most)

@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from bot.domain.account import Account
-from bot.domain.call import Answer, Outcome
+from bot.domain.call import Answer, Outcome, holds
 from bot.domain.cancellation import READING, WAITING, Phase, Run, State
 from bot.domain.decisions import Decided, Refusal, event, gone, late, void
 from bot.domain.events import BOT, Kind
+from bot.domain.offer import CANCEL_STRATEGY
 from bot.domain.plan import Plan
 from bot.domain.policy import Allowed, judge
 from bot.domain.reading import Reading
@@ -19,6 +20,8 @@ RETRY_WITHIN: Final = 300
 """Seconds after a call's first sending in which it may be sent again."""
 MOVED: Final = "24620"
 """EnOS: "Only init or published tasks can be canceled": a device of the call moved on after it was looked at."""
+STRATEGY: Final = 1
+"""The call that stops a strategy, in a plan that does: the first one, so that nobody joins in between."""
 MOST_LOOKS: Final = 3
 """How often a call is refused for devices that moved on, each time after a look at them, before it is split."""
 
@@ -76,10 +79,20 @@ def stop(state: State, _now: datetime, *, actor: str) -> Decided:
     return (event(Kind.STOPPED, actor),)
 
 
-def send(state: State, now: datetime, *, call: int, action: str, count: int, left_out: tuple[int, ...] = ()) -> Decided:
+def send(
+    state: State,
+    now: datetime,
+    *,
+    call: int,
+    action: str,
+    count: int,
+    left_out: tuple[int, ...] = (),
+    canceled: int = 0,
+) -> Decided:
     """Record that a call is about to be sent with `count` devices; the sending follows at once.
 
-    `left_out` are the positions of the call's devices that have moved on and are not sent.
+    `left_out` are the positions of the call's devices that have moved on and are not sent; of those that this is new
+    of, `canceled` were seen cancelled.
     """
     refusal = _unsendable(state, now, call)
     run = state.run
@@ -87,24 +100,41 @@ def send(state: State, now: datetime, *, call: int, action: str, count: int, lef
         return refusal or gone(state)
     before = run.attempts.get(call)
     extra: dict[str, Any] = {"left_out": list(left_out)} if left_out else {}
+    extra |= _ours(state, call, len(left_out), canceled)
     number = before.number + 1 if before else 1
     return (event(Kind.CALL_SENT, BOT, action=action, call=call, attempt=number, count=count, **extra),)
 
 
-def skip(state: State, now: datetime, *, call: int, action: str, count: int) -> Decided:
-    """Record that all `count` devices of a call have moved on: nothing is sent."""
+def skip(state: State, now: datetime, *, call: int, action: str, count: int, canceled: int = 0) -> Decided:
+    """Record that all `count` devices of a call have moved on, or were seen cancelled: nothing is sent."""
     refusal = _unsendable(state, now, call)
-    return refusal or (event(Kind.CALL_SKIPPED, BOT, action=action, call=call, count=count),)
+    ours = _ours(state, call, count, canceled)
+    return refusal or (event(Kind.CALL_SKIPPED, BOT, action=action, call=call, count=count, **ours),)
 
 
-def split(state: State, now: datetime, *, call: int, action: str, at: tuple[int, ...], left_out: int) -> Decided:
+def split(
+    state: State, now: datetime, *, call: int, action: str, at: tuple[int, ...], left_out: int, canceled: int = 0
+) -> Decided:
     """Record that a call that is refused whole goes on device by device: those at the positions `at`.
 
-    `left_out` is how many of its other devices have moved on.
+    `left_out` is how many of its other devices have moved on, or were seen cancelled.
     """
     one = Refusal("A call of one device cannot be split.") if len(at) == 1 else None
     refusal = _unsendable(state, now, call) or one
-    return refusal or (event(Kind.CALL_SPLIT, BOT, action=action, call=call, at=list(at), left_out=left_out),)
+    ours = _ours(state, call, left_out, canceled)
+    return refusal or (event(Kind.CALL_SPLIT, BOT, action=action, call=call, at=list(at), left_out=left_out, **ours),)
+
+
+def _ours(state: State, call: int, left_out: int, canceled: int) -> dict[str, int]:
+    """Return how many of the devices that are newly left out an earlier attempt has cancelled, where it may have.
+
+    What was throttled or never reached the cloud cancelled nothing, and before the first attempt it was others.
+    """
+    run, plan = state.run, state.plan
+    before = run.attempts.get(call) if run else None
+    sent = not before.again if before else plan is not None and call > plan.calls  # the call that was split was sent
+    ours = min(canceled, left_out - (len(before.left_out) if before else 0)) if sent else 0
+    return {"canceled": ours} if ours > 0 else {}
 
 
 def _unsendable(state: State, now: datetime, call: int) -> Refusal | None:
@@ -185,6 +215,24 @@ def verify(state: State, _now: datetime, *, reading: Reading | None) -> Decided:
     )
 
 
+def may_show_more(state: State) -> bool:
+    """Tell whether another look at the cloud may see more of what it took."""
+    run = state.run
+    if run is None or not run.took:
+        return False
+    strategy = _stops_strategy(state) and holds(run.done, STRATEGY) and not _stopped(run)
+    # Also where all are confirmed: what showed while it was read is in the one figure and not yet in the other.
+    return strategy or (bool(run.left) and run.confirmed is not None)
+
+
+def _stops_strategy(state: State) -> bool:
+    return state.plan is not None and [step.action for step in state.plan.steps[:1]] == [CANCEL_STRATEGY]
+
+
+def _stopped(run: Run) -> bool:
+    return run.seen is not None and run.seen.batch == "CANCELED"
+
+
 def finish(state: State, _now: datetime, *, reason: str = "") -> Decided:
     """End a run whose calls have all come to their end."""
     run = state.run
@@ -193,15 +241,27 @@ def finish(state: State, _now: datetime, *, reason: str = "") -> Decided:
     if run.out:
         return Refusal("Calls are still out.")
     figures = {"asked": run.asked, "accepted": run.accepted, "confirmed": run.confirmed, "left": run.left}
-    body = {"result": _result(state, run).value, **figures, **({"reason": reason} if reason else {})}
+    why = "; ".join(filter(None, (reason, _open_strategy(state, run))))
+    body = {"result": _result(state, run).value, **figures, **({"reason": why} if why else {})}
     return (event(Kind.FINISHED, BOT, **body),)
 
 
+def _open_strategy(state: State, run: Run) -> str:
+    """Say that devices may still join a batch whose tasks were cancelled; nothing where its strategy was stopped."""
+    if not run.took or not _stops_strategy(state) or holds(run.done, STRATEGY) or _stopped(run):
+        return ""
+    attempt = run.attempts.get(STRATEGY)
+    unknown = attempt is not None and attempt.outcome is Outcome.UNKNOWN
+    joins = state.preview is not None and state.preview.job.dynamic
+    said = "whether the strategy was stopped is not known" if unknown else "the strategy was not stopped"
+    return f"{said}, so devices may still join the batch" if joins else said
+
+
 def _result(state: State, run: Run) -> Phase:
-    if run.complete and run.verified and not (run.skipped and not run.done):
+    if run.complete and run.verified and not (run.skipped and not run.took):
         return Phase.DONE
     if state.stopped_by is not None:
         return Phase.STOPPED
     # Of a call whose outcome is unknown nobody can say that it was not taken, unless a look saw nothing cancelled.
     unknown = run.confirmed != 0 and any(attempt.outcome is Outcome.UNKNOWN for attempt in run.attempts.values())
-    return Phase.PARTLY_DONE if run.done or unknown else Phase.FAILED
+    return Phase.PARTLY_DONE if run.took or unknown else Phase.FAILED

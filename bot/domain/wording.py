@@ -128,8 +128,10 @@ def _job_warnings(order: Cancel, preview: Preview, plan: Plan) -> list[str]:
         return []
     found = []
     if plan.by_name:
+        still = " or ".join(plan.statuses)
         found.append(
-            "The plan lists these devices; of those, it hits the ones that still wait when their call is sent."
+            f"The plan lists these devices, and hits those still {still} when their call is sent;"
+            " a device that becomes so later is not hit."
         )
     else:
         found.append("Hits whatever is in these statuses when it starts; the devices are not listed beforehand.")
@@ -154,7 +156,8 @@ def now_at_most(now: int | None, at_most: int | None) -> str:
     """Return the size of a cancel: what it would hit now, and what it may grow to."""
     if now is None or at_most is None:
         return "unknown: the cloud does not tell how many"
-    return f"{number(now)} now" if now == at_most else f"{number(now)} now, at most {number(at_most)}"
+    # A list that is read after the totals may be shorter: no more than it names is hit.
+    return f"{number(at_most)} now" if now >= at_most else f"{number(now)} now, at most {number(at_most)}"
 
 
 def idle(order: Cancel, preview: Preview, plan: Plan) -> bool:
@@ -225,3 +228,8 @@ def _order_line(order: Cancel) -> str:
     if isinstance(order, CancelDevices) and len(order.names) > MOST_WRITTEN:
         return f"{words(replace(order, names=order.names[:1]))}   (with all {number(order.count)} names)"
     return words(order)
+
+
+def ordered_again(new: int | None) -> str:
+    """Say as what the rest of a cancellation was ordered again; `None`: the order for it came to nothing."""
+    return f"ordered again as #{new}" if new else "may be ordered again, as the order for its rest came to nothing"

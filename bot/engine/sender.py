@@ -1,8 +1,8 @@
 """Sends the calls of one run: as many at a time as the rate needs, each by itself."""
 
 import threading
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from bot.domain import running
+from bot.domain.account import Account
 from bot.domain.call import Answer, Attempt, Outcome
 from bot.domain.cancellation import Phase, Run, State
 from bot.domain.decisions import Decided, Refusal
@@ -19,7 +20,7 @@ from bot.domain.offer import CANCEL_JOB
 from bot.domain.plan import Call
 from bot.domain.reading import Reading
 from bot.domain.running import MOST_LOOKS, MOVED, may_send_again
-from bot.engine.work import Work, pauses
+from bot.engine.work import Work, pauses, unread
 from bot.ledger.leases import Lease
 from bot.ledger.ledger import Ledger
 
@@ -33,17 +34,28 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Step:
-    """What came of trying a call: whether to try again after a pause, or why nothing more is sent at all."""
+    """What came of trying a call: whether to try again after a pause, or why not; `over`: nor is any other."""
 
     again: bool = False
     reason: str = ""
+    over: bool = False
+
+
+def helpers(account: Account) -> threading.Semaphore:
+    """Return how many threads all runs of an account together may have beside the one that each run has anyway.
+
+    They share one rate, and for that so many are enough: with more, 64 large runs would be thousands of threads, which
+    send nothing sooner. As each run has its own thread nobody waits for helpers; who has few gets more as others end.
+    """
+    return threading.Semaphore(int(account.qps.devices * IN_FLIGHT))
 
 
 class Sender:
     """Brings every call of a run to its end; with `sending` off it only settles what was sent."""
 
-    def __init__(self, work: Work, *, sending: bool = True) -> None:
+    def __init__(self, work: Work, *, spare: threading.Semaphore, sending: bool = True) -> None:
         self._work = work
+        self._spare = spare
         self._sending = sending
         self._turn = threading.Lock()
         self._over = threading.Event()
@@ -84,17 +96,29 @@ class Sender:
         """Send the calls of one step; the next step begins when all of them have come to their end."""
         qps = self._work.account.qps.devices
         at_once = min(len(numbers), 1 + int(qps * (LOOKED_AT if self._work.cloud.choosy else IN_FLIGHT)))
-        following = _Shared(iter(numbers))
+        following, helping = _Shared(iter(numbers)), list[Future[None]]()
         with ThreadPoolExecutor(at_once, thread_name_prefix=f"call-{self._work.id}") as pool:
-            workers = [pool.submit(self._send_each, following) for _ in range(at_once)]
-        for worker in workers:
-            worker.result()
 
-    def _send_each(self, numbers: "_Shared") -> None:
+            def find_help() -> None:
+                while len(helping) < at_once - 1 and self._spare.acquire(blocking=False):
+                    helping.append(pool.submit(self._help, following))
+
+            self._send_each(following, find_help)
+        for helper in helping:
+            helper.result()
+
+    def _help(self, numbers: "_Shared") -> None:
+        try:
+            self._send_each(numbers, lambda: None)
+        finally:
+            self._spare.release()
+
+    def _send_each(self, numbers: "_Shared", find_help: Callable[[], None]) -> None:
         try:
             for number in numbers:
                 if self._over.is_set():
                     return
+                find_help()
                 self._bring(number)
         except BaseException:
             # The process leaves, the lease is lost, the ledger fails: the others must not go on either.
@@ -104,8 +128,8 @@ class Sender:
     def _bring(self, number: int) -> None:
         for pause in pauses():
             step = self._one(number)
-            if step.reason:
-                self._reason = self._reason or step.reason
+            self._reason = self._reason or step.reason
+            if step.over:
                 self._over.set()
             if not step.again or self._over.is_set():
                 return
@@ -130,7 +154,16 @@ class Sender:
             return self._try(state, state.run, call)
         except CloudError as error:
             log.warning("cloud_unread", cancellation=self._work.id, error=str(error))
-            return _Step(again=not self._work.stalled(state))
+            return self._unread(error)
+
+    def _unread(self, error: CloudError) -> _Step:
+        """Try again until the run has stood still for too long; what the cloud refuses it will refuse the next time."""
+        if error.final:
+            return _Step(reason=unread(error), over=True)
+        state = self._work.state()
+        if state is None or self._work.stalled(state):
+            return _Step(reason=f"the cloud could not be read: {unread(error)}")
+        return _Step(again=True)
 
     def _try(self, state: State, run: Run, call: Call) -> _Step:
         attempt = run.attempts.get(call.number)
@@ -150,45 +183,48 @@ class Sender:
             return _Step()
         left_out = frozenset(attempt.left_out)
         at = tuple(position for position in call.at if position not in left_out)
-        still, reading = self._work.cloud.still(self._work.plan, call, self._work.devices(call, at))
+        still, reading = self._still(call, at, again=True)
         if unknown and self._work.left(call, reading) == 0:
-            self._settle(state, call, reading)
+            settled = Answer(outcome=Outcome.DONE, message="nothing is left to cancel")
+            self.record(state, call.number, settled, seen=reading)
             return _Step()
         if not (repeatable and self._sending):
             return _Step()
         rest = self._positions(call, still) if self._work.cloud.choosy else at
         if attempt.code == MOVED and attempt.number >= MOST_LOOKS and len(rest) > 1:
-            return self._split(call, rest)
+            return self._split(call, rest, _canceled(reading))
         return self._send(state, call, rest, reading)
 
-    def _settle(self, state: State, call: Call, reading: Reading) -> None:
-        """Record that nothing is left of a call; of one by job the totals tell how much of that became cancelled."""
-        if call.step.action == CANCEL_JOB and reading.canceled is None:
-            reading = self._work.cloud.verify(self._work.plan, self._work.names)
-        settled = Answer(outcome=Outcome.DONE, message="nothing is left to cancel")
-        self.record(state, call.number, settled, seen=reading)
+    def _still(self, call: Call, at: tuple[int, ...], *, again: bool) -> tuple[tuple[str, ...], Reading]:
+        """Look at what a call would still hit; of one by job also, `again`, at what was cancelled by now."""
+        if again and call.step.action == CANCEL_JOB:
+            return (), self._work.cloud.recount(self._work.plan, self._work.names, None)
+        return self._work.cloud.still(self._work.plan, call, self._work.devices(call, at))
 
     def _send_rest(self, state: State, call: Call, at: tuple[int, ...]) -> _Step:
         """Look at a call's devices and send those that have not moved on."""
-        still, reading = self._work.cloud.still(self._work.plan, call, self._work.devices(call, at))
+        still, reading = self._still(call, at, again=False)
         return self._send(state, call, self._positions(call, still), reading)
 
     def _positions(self, call: Call, names: tuple[str, ...]) -> tuple[int, ...]:
         kept = frozenset(names)
         return tuple(position for position in call.at if self._work.devices(call, (position,))[0] in kept)
 
-    def _split(self, call: Call, at: tuple[int, ...]) -> _Step:
+    def _split(self, call: Call, at: tuple[int, ...], canceled: int) -> _Step:
         def decide(latest: State, now: datetime) -> Decided:
-            left_out = len(call.at) - len(at)
-            return running.split(latest, now, call=call.number, action=call.step.action, at=at, left_out=left_out)
+            action, left_out = call.step.action, len(call.at) - len(at)
+            return running.split(
+                latest, now, call=call.number, action=action, at=at, left_out=left_out, canceled=canceled
+            )
 
         self._work.decide(decide)
         return _Step()
 
     def _send(self, state: State, call: Call, at: tuple[int, ...], reading: Reading) -> _Step:
         """Wait for the slot and send, unless what is seen has outgrown the plan: a job may grow while a call waits."""
+        again, canceled = state.run is not None and call.number in state.run.attempts, _canceled(reading)
         if call.at and not at:
-            return self._skip(call)
+            return self._skip(call, canceled)
         with self._turn:  # one of this run's threads waits at a time: a small run beside it gets every second slot
             if self._over.is_set():  # stopped meanwhile: the slots are left to others
                 return _Step()
@@ -196,31 +232,35 @@ class Sender:
         looks, by_job = self._work.cloud.choosy and bool(call.at), call.step.action == CANCEL_JOB
         if (looks or by_job) and not self._work.fresh(reading):
             # Sent late in the slot that it has: waiting for another one might be as long, for ever.
-            still, reading = self._work.cloud.still(self._work.plan, call, self._work.devices(call, at))
+            still, reading = self._still(call, at, again=again)
             at = self._positions(call, still) if looks else at
+            canceled += _canceled(reading)
             if looks and not at:
-                return self._skip(call)
+                return self._skip(call, canceled)
         if by_job:
-            misfit = self._work.misfit(reading)
+            misfit = self._work.misfit(reading, state.run.reading if state.run and again else None)
             if misfit:
-                return _Step(reason=misfit)
-        return self._send_now(call, at, asked=state.run.asked if state.run else None)
+                return _Step(reason=misfit, over=True)
+        return self._send_now(call, at, asked=state.run.asked if state.run else None, canceled=canceled)
 
-    def _skip(self, call: Call) -> _Step:
+    def _skip(self, call: Call, canceled: int) -> _Step:
         def decide(latest: State, now: datetime) -> Decided:
-            return running.skip(latest, now, call=call.number, action=call.step.action, count=len(call.at))
+            action, count = call.step.action, len(call.at)
+            return running.skip(latest, now, call=call.number, action=action, count=count, canceled=canceled)
 
         self._work.decide(decide)
         return _Step()
 
-    def _send_now(self, call: Call, at: tuple[int, ...], *, asked: int | None) -> _Step:
+    def _send_now(self, call: Call, at: tuple[int, ...], *, asked: int | None, canceled: int) -> _Step:
         action, number = call.step.action, call.number
         count = len(at) if call.at else (asked or 0) if action == CANCEL_JOB else 0
         sending = frozenset(at)
         left_out = tuple(position for position in call.at if position not in sending)
 
         def send(latest: State, now: datetime) -> Decided:
-            return running.send(latest, now, call=number, action=action, count=count, left_out=left_out)
+            return running.send(
+                latest, now, call=number, action=action, count=count, left_out=left_out, canceled=canceled
+            )
 
         sent = self._work.decide(send)
         if isinstance(sent, Refusal) or sent.run is None:
@@ -260,6 +300,11 @@ def record(
         return running.record_answer(latest, now, call=number, attempt=attempt, action=action, answer=answer, seen=seen)
 
     return ledger.decide(state.id, decide, lease=lease)
+
+
+def _canceled(reading: Reading) -> int:
+    """Return how many of the devices that were looked at are cancelled."""
+    return reading.named.canceled if reading.named is not None else 0
 
 
 class _Shared(Iterator[int]):

@@ -10,6 +10,7 @@ from bot.clouds.base import Cloud
 from bot.domain.account import Account
 from bot.domain.cancellation import State
 from bot.domain.decisions import Decision, Refusal
+from bot.domain.errors import CloudError
 from bot.domain.offer import CANCEL_STRATEGY
 from bot.domain.plan import Call, Names, Plan
 from bot.domain.reading import Reading
@@ -65,14 +66,28 @@ class Work:
             return 0 if reading.batch == "CANCELED" else 1
         return reading.size(frozenset(self.plan.statuses))
 
-    def misfit(self, reading: Reading) -> str:
-        """Say why a call would hit what was not confirmed, or nothing."""
-        left = reading.size(frozenset(self.plan.statuses))
-        if left is None and self.plan.at_most is not None:
+    def misfit(self, reading: Reading, before: Reading | None = None) -> str:
+        """Say why a call would hit what was not confirmed, or nothing.
+
+        `before` is what was read at the start, where an earlier attempt may have cancelled a part since.
+        """
+        left, most = reading.size(frozenset(self.plan.statuses)), self.plan.at_most
+        if most is None:
+            return ""
+        if left is None:
             return "the cloud does not tell any more how many devices the next call would hit"
-        if left is not None and self.plan.at_most is not None and left > self.plan.at_most:
-            return f"the next call would hit {left:,} devices, more than the {self.plan.at_most:,} that were confirmed"
-        return ""
+        gone = reading.cancelled_since(before) if before is not None else 0
+        if gone is None:
+            return "the cloud does not tell how many devices an earlier attempt has cancelled already"
+        if left + gone <= most:
+            return ""
+        beside = f" beside {gone:,} that became cancelled since the start, together" if gone else ""
+        return f"the next call would hit {left:,} devices{beside or ','} more than the {most:,} that were confirmed"
+
+
+def unread(error: CloudError) -> str:
+    """Say why a cloud could not be read, in a run: whether anything was changed is not the read's to say."""
+    return str(error).removesuffix(" Nothing was changed.")
 
 
 def pauses() -> Iterator[float]:

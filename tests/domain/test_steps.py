@@ -187,13 +187,25 @@ def test_a_strategy_hits_no_task() -> None:
         (Named(counts={}, canceled=10), Named(counts={}, canceled=3), 0),
         (None, Named(counts={}, canceled=10), 10),
         (Named(counts={}, canceled=3, unlooked=9), Named(counts={}, canceled=10), 10),
+        (Named(counts={}, canceled=3, unlooked=9), Named(counts={}, canceled=90), 40),
         (Named(counts={}, canceled=3), Named(counts={}, canceled=3, unlooked=9), 40),
         (Named(counts={}), Named(counts={}, unlooked=9), 40),
     ],
 )
 def test_what_became_cancelled(before: Named | None, after: Named, since: int) -> None:
-    """Of devices that were all looked at it is counted which are cancelled; else the jobs' totals tell."""
+    """Of devices that were all looked at it is counted which are cancelled; else the jobs' totals tell.
+
+    Of those that are looked at only later no more became cancelled than are.
+    """
     first = Reading(at=NOW, counts=TOTALS, canceled=2, named=before)
     second = Reading(at=NOW + timedelta(minutes=1), counts=TOTALS, canceled=42, named=after)
 
     assert since == second.cancelled_since(first)
+
+
+def test_what_became_cancelled_is_unknown() -> None:
+    """Devices that were not looked at before may have been cancelled then: without totals nobody knows since when."""
+    first = Reading(at=NOW, counts=TOTALS, canceled=None, named=Named(counts={}, canceled=3, unlooked=9))
+    second = replace(first, named=Named(counts={}, canceled=10))
+
+    assert None is second.cancelled_since(first)

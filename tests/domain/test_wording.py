@@ -20,6 +20,7 @@ from bot.domain.wording import (
     nothing_to_hit,
     now_at_most,
     number,
+    ordered_again,
     preview_lines,
     seconds,
     target,
@@ -57,6 +58,7 @@ def test_a_duration(count: int, words: str) -> None:
         (52, 59, "52 now, at most 59"),
         (7, 7, "7 now"),
         (1000, 2000, "1,000 now, at most 2,000"),
+        (9, 7, "7 now"),
         (None, None, "unknown: the cloud does not tell how many"),
         (52, None, "unknown: the cloud does not tell how many"),
     ],
@@ -236,6 +238,16 @@ def test_mid_flight_is_warned_of(flashing: int, said: str) -> None:
     assert said in warning
 
 
+@pytest.mark.parametrize(("statuses", "still"), [((N,), "notified"), ((Q, N), "queued or notified")])
+def test_a_job_that_is_cancelled_by_name_hits_nobody_else(statuses: tuple[Status, ...], still: str) -> None:
+    """Where a job's devices are listed, it is said that those are hit which still wait, and that no others come in."""
+    frozen = replace(plan_by_name(named()), verb="job", statuses=statuses)
+
+    (said,) = warnings(CancelJob(job="J1", statuses=statuses), preview(), frozen)
+
+    assert f"hits those still {still} when their call is sent; a device that becomes so later is not hit." in said
+
+
 def test_a_job_that_revives_is_warned_of() -> None:
     """A job that retries by itself may take up again what was cancelled, and that is said before."""
     seen = preview()
@@ -283,3 +295,9 @@ def test_many_names_are_not_written_out() -> None:
 
     assert f"To order it: /ota-cancel devices {','.join(NAMES[:50])} job J1" == lines[0]
     assert "To order it: /ota-cancel devices pump-001 job J1   (with all 450 names)" == lines[1]
+
+
+def test_what_was_ordered_again() -> None:
+    """The order for the rest is named; where that came to nothing, it is said that there may be another."""
+    assert "ordered again as #42" == ordered_again(42)
+    assert "may be ordered again, as the order for its rest came to nothing" == ordered_again(None)

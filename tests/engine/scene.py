@@ -1,19 +1,19 @@
 """One ledger file and the processes of the bot on it, without Slack; what cloud they have is up to who comes after."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from bot.clouds.base import Cloud, Slow, unsaid
+from bot.clouds.base import Batches, Cloud, Slow, unsaid
 from bot.domain.account import Account
 from bot.domain.call import Answer
 from bot.domain.cancellation import Phase, State
 from bot.domain.decisions import Refusal
 from bot.domain.errors import DirectoryError
 from bot.domain.order import Cancel
-from bot.domain.plan import Call, Look, Names, Plan, Preview
+from bot.domain.plan import Call, Look, Names, Plan
 from bot.domain.policy import Person, Place, Sight
 from bot.domain.reading import Reading
 from bot.engine.executor import Executor
@@ -96,7 +96,7 @@ class Watched:
         """Read what has ended."""
         return self._cloud.finished(job)
 
-    def jobs(self) -> tuple[Sequence[Preview], int]:
+    def jobs(self) -> Batches:
         """Read the running batches."""
         return self._cloud.jobs()
 

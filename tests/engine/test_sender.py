@@ -9,13 +9,13 @@ import pytest
 
 from bot.domain.account import Qps
 from bot.domain.call import Answer
-from bot.domain.cancellation import Phase
+from bot.domain.cancellation import LATER, Phase
 from bot.domain.decisions import Refusal
 from bot.domain.order import CancelDevices, CancelJob, CancelStrategy
 from bot.domain.running import MOST_ATTEMPTS
 from bot.domain.status import Status
 from tests.engine.scene import ANN, figures
-from tests.engine.yard import DEVICES, FAILED, NAMES, THROTTLED, UNKNOWN, Sent, Yard, Yards, pumps
+from tests.engine.yard import DEVICES, DONE, FAILED, NAMES, THROTTLED, UNKNOWN, Sent, Yard, Yards, pumps
 
 
 def answering(yard: Yard, **by_call: Answer) -> None:
@@ -233,12 +233,29 @@ class TestStrategy:
         assert (Phase.DONE, (0, 0, 0, 0), 452) == (state.phase, figures(state), yard.fleet.count("J1", "queued"))
 
     def test_refused(self, yards: Yards) -> None:
-        """A strategy that is refused, as of a static batch, leaves its tasks to be cancelled all the same."""
+        """A strategy that is refused leaves its tasks to be cancelled all the same, and the end says so."""
         yard = pumps(yards)
         answering(yard, call_1=FAILED)
         state = yard.run(yard.running(self.ORDER))
 
         assert (Phase.PARTLY_DONE, (452, 452, 452, 0)) == (state.phase, figures(state))
+        assert "the strategy was not stopped, so devices may still join the batch" == state.why
+
+    def test_shows_late(self, yards: Yards) -> None:
+        """A strategy whose batch does not show yet that it was stopped is looked at again, and later after the end."""
+        yard = pumps(yards)
+        yard.fleet.play = lambda _sent: (DONE, False)
+
+        def stop_showing() -> None:
+            if yard.fleet.reads["verify"] == 2:
+                yard.fleet.batch = "CANCELED"
+
+        yard.one.cloud.reading = stop_showing
+        state = yard.run(yard.running(CancelStrategy(job="J1")))
+
+        assert (Phase.DONE, 3, "CANCELED") == (state.phase, yard.fleet.reads["verify"], yard.fleet.batch)
+        assert state.ended is not None
+        assert state.ended + LATER[0] == state.due
 
 
 def test_a_job_beside_is_counted_at_the_start(yards: Yards) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from bot.clouds.base import Cloud, Slow, unsaid
+from bot.clouds.base import Batches, Cloud, Slow, unsaid
 from bot.domain import account as accounts
 from bot.domain.account import Account, Approval, Qps
 from bot.domain.call import Answer, Outcome
@@ -61,6 +61,8 @@ class Fleet:
     """Those that were carried out."""
     reads: Counter[str] = field(default_factory=Counter)
     play: Play = lambda _sent: None
+    tells_cancelled: bool = True
+    """Whether a job's totals say how many tasks are cancelled."""
     unreadable: Callable[[str], bool] = lambda _read: False
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -134,9 +136,9 @@ class YardCloud:
         """Read what has ended."""
         return {"SUCCEEDED": self._fleet.count(job, SUCCEEDED), "CANCELED": self._fleet.count(job, CANCELED)}
 
-    def jobs(self) -> tuple[Sequence[Preview], int]:
+    def jobs(self) -> Batches:
         """Read the running batches."""
-        return [Preview(job=self._job(job), reading=self._reading([job])) for job in self._fleet.tasks], 0
+        return [Preview(job=self._job(job), reading=self._reading([job])) for job in self._fleet.tasks], 0, 0
 
     def estimate(self, plan: Plan) -> int:
         """Return a second for each call."""
@@ -208,7 +210,8 @@ class YardCloud:
         with self._fleet.lock:
             words = Counter(word for job in jobs for word in self._fleet.tasks[job].values())
         counts = {status: words[status.value] for status in Status}
-        return Reading(at=self._now(), counts=counts, canceled=words[CANCELED], batch=self._fleet.batch)
+        canceled = words[CANCELED] if self._fleet.tells_cancelled else None
+        return Reading(at=self._now(), counts=counts, canceled=canceled, batch=self._fleet.batch)
 
     def _named(self, names: Names) -> Named:
         with self._fleet.lock:

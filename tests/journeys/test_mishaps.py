@@ -1,6 +1,6 @@
 """What goes wrong between the bot and each cloud: the right devices are cancelled, once, and the card says it right."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,26 +108,39 @@ def play(plant: Plant, which: str, faults: tuple[str, ...]) -> Ended:
 
 @pytest.fixture(scope="module")
 def ends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ends]:
-    """Play everything: each kind of order in a world of its own, because a fault meets whichever call comes next."""
+    """Play everything: each kind of order in a world of its own, because a fault meets whichever call comes next.
+
+    A play takes seconds, for the pauses between attempts and Slack's pace of a message a second; a test waits for its
+    own alone.
+    """
     folder = tmp_path_factory.mktemp("each")
+    plays: dict[tuple[str, tuple[str, ...]], Future[Ended]] = {(which, faults): Future() for which, faults, _ in PLAYED}
     with ThreadPoolExecutor(len(ORDERS), thread_name_prefix="world") as pool:
-        worlds = {which: pool.submit(_world, folder / which, which) for which in ORDERS}
-        yield lambda which, faults: worlds[which].result()[faults].result()
+        worlds = []
+        for which in ORDERS:
+            mine = {faults: play for (one, faults), play in plays.items() if one == which}
+            worlds.append(pool.submit(_world, folder / which, which, mine))
+        yield lambda which, faults: plays[which, faults].result()
+        for world in worlds:
+            world.result()
 
 
-def _world(folder: Path, which: str) -> dict[tuple[str, ...], Future[Ended]]:
+def _world(folder: Path, which: str, plays: Mapping[tuple[str, ...], Future[Ended]]) -> None:
     """Play what an order of one kind may meet, one after another; what goes wrong is for the test to raise."""
     folder.mkdir()
-    found: dict[tuple[str, ...], Future[Ended]] = {}
-    with Plant(folder) as plant, plant.hosted():
-        for faults in (faults for one, faults, _ in PLAYED if one == which):
-            found[faults] = Future()
-            try:
-                found[faults].set_result(play(plant, which, faults))
-            except Exception as error:  # noqa: BLE001 - the test of this one raises it
-                found[faults].set_exception(error)
-                plant.on(ORDERS[which].account).faults.clear()
-    return found
+    try:
+        with Plant(folder) as plant, plant.hosted():
+            for faults, found in plays.items():
+                try:
+                    found.set_result(play(plant, which, faults))
+                except Exception as error:  # noqa: BLE001 - the test of this one raises it
+                    found.set_exception(error)
+                    plant.on(ORDERS[which].account).faults.clear()
+    except Exception as error:
+        for found in plays.values():
+            if not found.done():
+                found.set_exception(error)
+        raise
 
 
 @pytest.mark.parametrize(
