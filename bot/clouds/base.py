@@ -1,6 +1,7 @@
 """What the engine asks of a cloud, whichever it is."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from bot.domain.call import Answer
@@ -60,6 +61,12 @@ class Cloud(Protocol):
 
     def wait(self, action: str) -> None:
         """Wait for the slot of the next call of a cancelling operation."""
+
+    def until(self, stopped: Callable[[], bool]) -> AbstractContextManager[None]:
+        """Have this thread's waits for slots, of reads and of calls, end by StoppedError once `stopped` says so."""
+
+    def soon(self) -> AbstractContextManager[None]:
+        """Have this thread's reads raise CloudError where the cloud wants to be left alone for long."""
 
     def send(self, plan: Plan, call: Call, names: tuple[str, ...], attempt: int) -> Answer:
         """Send one call exactly once; `names` are the devices in it."""

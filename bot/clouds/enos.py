@@ -6,6 +6,7 @@ devices are looked at just before it is sent.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -29,7 +30,7 @@ from bot.clouds.enos_tasks import (
 from bot.clouds.enos_wire import number, words
 from bot.clouds.http import Http
 from bot.clouds.shared import LOOK, MOST_JOBS, NO_JOB, NOT_SENT, clock_faults, most_reads, reads_until
-from bot.clouds.throttle import MARGIN, Throttle
+from bot.clouds.throttle import MARGIN, SOON, Throttle
 from bot.domain.account import Account
 from bot.domain.call import Answer, Outcome
 from bot.domain.errors import CloudError
@@ -64,6 +65,7 @@ class EnosCloud:
         self._account = account
         self._now = now
         self._ahead = ahead
+        self._throttle = throttle
         self._gate = Gate(account, http=http, throttle=throttle, now=now)
         self._lists = Lists(self._gate)
 
@@ -71,14 +73,22 @@ class EnosCloud:
 
     def look(self, order: Cancel, names: tuple[str, ...], slow: Slow = unsaid) -> Look:
         """Read a job and its tasks by status, and the devices to send: those listed by the cloud, or those named."""
-        why = unable(order, self._account.cloud)
+        with self.soon():
+            return self._look(order, names, slow)
+
+    def _look(self, order: Cancel, names: tuple[str, ...], slow: Slow) -> Look:
+        why, until = (
+            unable(order, self._account.cloud),
+            reads_until(self._now(), most_reads(self._account), self._account),
+        )
         if why is not None or order.job is None:
             raise CloudError(f"{why or 'EnOS cancels within a job'}.", advice="Nothing was changed.", final=True)
         facts = self._job(order.job)
         reading = self._reading(facts.id, batch=facts.status)
         match order:
             case CancelDevices():
-                seen, these = self._look_at(facts.id, names, BY_DEVICE[self._account.cloud], most=self._most)
+                hit = BY_DEVICE[self._account.cloud]
+                seen, these = self._look_at(facts.id, names, hit, most=self._most, until=until)
                 reading = replace(reading, named=seen)
             case CancelJob(statuses=()):
                 these = ()
@@ -97,13 +107,14 @@ class EnosCloud:
         More of the job than the plan lists is never hit, however many tasks flow into the statuses meanwhile.
         """
         these, most = names.get(plan.job, ()), self._most if plan.verb == "devices" else AT_ONCE
+        until = reads_until(self._now(), most // AT_ONCE, self._account)
         if before is None:
             reading = self._reading(plan.job)
         elif len(these) > most:
             reading = self._recounted(plan, before)
         else:
             reading = replace(before, at=self._now())
-        return replace(reading, named=self._look_at(plan.job, these, plan.statuses, most=most)[0])
+        return replace(reading, named=self._look_at(plan.job, these, plan.statuses, most=most, until=until)[0])
 
     def verify(self, plan: Plan, names: Names) -> Reading:
         """Read the job, its tasks by status, and the sent devices where that is cheap."""
@@ -127,12 +138,17 @@ class EnosCloud:
 
     def finished(self, job: str) -> Mapping[str, int | None]:
         """Read how many of a job's tasks have succeeded, failed or been cancelled."""
-        cancelled = self._lists.total(job, FAILED, desc=CANCELLED, patient=False)
-        canceled = cancelled.count if cancelled.right and cancelled.described else None
-        return {**self._finished(job, canceled, patient=False), "cancelled": canceled}
+        with self.soon():
+            cancelled = self._lists.total(job, FAILED, desc=CANCELLED, patient=False)
+            canceled = cancelled.count if cancelled.right and cancelled.described else None
+            return {**self._finished(job, canceled, patient=False), "cancelled": canceled}
 
     def jobs(self) -> Batches:
         """Read the started jobs, newest first, and count the tasks of as many as is cheap."""
+        with self.soon():
+            return self._jobs()
+
+    def _jobs(self) -> Batches:
         until = self._now() + timedelta(seconds=LOOK)
         found, pages, total = self._started()
         newest = sorted(found, key=lambda job: job.created.zfill(32), reverse=True)
@@ -156,12 +172,20 @@ class EnosCloud:
         self._gate.prepare()
         self._gate.early(action, self._account.qps.devices)
 
+    def until(self, stopped: Callable[[], bool]) -> AbstractContextManager[None]:
+        """Have this thread's waits for slots and tokens end once `stopped` says so."""
+        return self._throttle.on_terms(stopped=stopped)
+
+    def soon(self) -> AbstractContextManager[None]:
+        """Have this thread's reads raise CloudError where the cloud wants to be left alone for long."""
+        return self._throttle.on_terms(longest=SOON)
+
     def send(self, plan: Plan, call: Call, names: tuple[str, ...], attempt: int) -> Answer:
         """Send one call once; without devices none, because nobody says what an empty list means to the cloud."""
-        del plan, attempt
+        del plan
         if not names:
             return Answer(outcome=Outcome.FAILED, code=NOT_SENT, message="no device is left in this call")
-        return self._gate.cancel(call.step.job, names)
+        return self._gate.cancel(call, names, first=attempt == 1)
 
     def probe(self) -> tuple[str, ...]:
         """Get a token and ask for a job that cannot exist: the refusal shows whether the cloud takes the signature."""
@@ -216,13 +240,12 @@ class EnosCloud:
         return self._lists.devices(job, statuses)
 
     def _look_at(
-        self, job: str, names: tuple[str, ...], statuses: Sequence[Status], *, most: int
+        self, job: str, names: tuple[str, ...], statuses: Sequence[Status], *, most: int, until: datetime
     ) -> tuple[Named, tuple[str, ...]]:
-        """Look at the first `most` devices, and no longer than those take at the account's rate.
+        """Look at the first `most` devices, beginning no search after `until` but the first.
 
         Returns what was seen, and those that are, or may be, in `statuses`.
         """
-        until = reads_until(self._now(), most // AT_ONCE, self._account)
         tasks, count = self._lists.look(job, names[:most], until=until)
         looked, rest = names[:count], names[count:]
         these = [name for name in looked if name in tasks and tasks[name].status in statuses]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from bot.domain.account import Account
 from bot.domain.call import Answer, Outcome
 from bot.domain.errors import CloudError
 from bot.domain.offer import CANCEL_TASKS
+from bot.domain.plan import Call
 from bot.domain.secret import Secret
 
 REFUSED_TOKENS: Final = 2
@@ -30,6 +32,8 @@ class Gate:
         self._http = http
         self._throttle = throttle
         self._tokens = Tokens(account, http=http, throttle=throttle, now=now, heard=self._hear)
+        self._refused: set[tuple[str, int]] = set()
+        """The calls, by job and number, whose latest attempt was refused for its token."""
         self.skew: float | None = None
         """Seconds that this machine's clock is ahead of the cloud's, by the latest answer's Date."""
 
@@ -46,11 +50,15 @@ class Gate:
         """Wait until shortly before the slot of a call that is to be recorded; `cancel` waits for the rest."""
         self._throttle.early(self.account.quota, operation, qps)
 
-    def cancel(self, job: str, devices: tuple[str, ...]) -> Answer:
+    def cancel(self, call: Call, devices: tuple[str, ...], *, first: bool) -> Answer:
         """Cancel the devices' tasks in a job by exactly one request; it never raises for what the cloud does.
 
-        No token is asked for here: the call is recorded as sent, and a process that leaves has no time for it.
+        No token is asked for here: the call is recorded as sent, and a process that leaves has no time for it. After
+        its `first` attempt a call whose token is refused a second time is not sent again.
         """
+        this = call.step.job, call.number
+        if first:
+            self._refused.discard(this)
         try:
             token = self._tokens.held()
         except CloudError as error:
@@ -58,8 +66,14 @@ class Gate:
             return Answer(outcome=Outcome.FAILED, code=code, message=error.message, again=again)
         if not self._throttle.on_time(self.account.quota, CANCEL_TASKS):
             return MISSED
-        answer, _ = self._ask(CANCEL_TASKS, job, {"deviceKeys": list(devices)}, token)
-        return answer
+        answer, reply = self._ask(CANCEL_TASKS, call.step.job, {"deviceKeys": list(devices)}, token)
+        if reply is None or not expired(reply):
+            return answer
+        if this not in self._refused:
+            self._refused.add(this)
+            return answer
+        self._refused.discard(this)
+        return replace(answer, message=f"{answer.message} {ANOTHER}".strip(), again=False)
 
     def read(
         self, action: str, *, job: str | None = None, body: Mapping[str, Any] | None = None, patient: bool = False

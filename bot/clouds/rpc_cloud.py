@@ -4,6 +4,7 @@ Sources: the documents of the three cancelling operations and of the lists; vend
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
@@ -14,7 +15,7 @@ from bot.clouds.http import Http
 from bot.clouds.rpc_line import Dialect, RpcLine
 from bot.clouds.rpc_reads import CANCELED, ENDED, WORDS, RpcReads, named, newest, together, total, unfinished, unread
 from bot.clouds.shared import MISSED, MOST_JOBS, most_reads, reads_until
-from bot.clouds.throttle import MARGIN, Throttle
+from bot.clouds.throttle import MARGIN, SOON, Throttle
 from bot.domain.account import Account
 from bot.domain.call import Answer
 from bot.domain.errors import CloudError
@@ -50,6 +51,7 @@ class RpcCloud:
         self._account = account
         self._now = now
         self._ahead = ahead
+        self._throttle = throttle
         self._line = RpcLine(account, self.dialect, http=http, throttle=throttle, now=now, nonce=nonce)
         self._reads = RpcReads(self._line)
         self._qps = {
@@ -63,15 +65,19 @@ class RpcCloud:
     def look(self, order: Cancel, names: tuple[str, ...], slow: Slow = unsaid) -> Look:
         """Read the job or jobs, their tasks by status, and the named devices as far as LOOK goes."""
         del slow  # no look here takes longer than LOOK
-        if isinstance(order, CancelDevices):
-            return self._look_at_devices(order, names)
-        job = self._reads.job(order.job)
-        return Look(preview=Preview(job=job, reading=self._reading(job)))
+        with self.soon():
+            if isinstance(order, CancelDevices):
+                return self._look_at_devices(order, names)
+            job = self._reads.job(order.job)
+            return Look(preview=Preview(job=job, reading=self._reading(job)))
 
     def _look_at_devices(self, order: CancelDevices, names: tuple[str, ...]) -> Look:
         began, jobs = self._now(), self._jobs_for(order)
         wanted = {job.id: names for job in jobs}
-        seen = self._devices(wanted, reserved=len(jobs) * TOTALS if len(jobs) <= FEW_JOBS else 0)
+        totals = len(jobs) * TOTALS if len(jobs) <= FEW_JOBS else 0
+        # Whatever the jobs took: the totals have to come within LOOK, too.
+        until = reads_until(began, self._most - totals, self._account)
+        seen = self._devices(wanted, reserved=totals, until=until)
         to_send = {job: these for job in wanted if (these := self._hit(names, seen[job]))}
         # Where nothing is sent nothing is hit: other jobs' totals would be no bound on what is.
         counted = [job for job in jobs if job.id in to_send] or jobs
@@ -180,15 +186,17 @@ class RpcCloud:
 
     def finished(self, job: str) -> Mapping[str, int | None]:
         """Read how many tasks have succeeded, failed or been cancelled."""
-        return self._reads.totals(job, (*ENDED, CANCELED))
+        with self.soon():
+            return self._reads.totals(job, (*ENDED, CANCELED))
 
     def jobs(self) -> Batches:
         """Read the unfinished jobs of the firmwares; the newest are counted, as many as LOOK allows of each."""
-        every, unlooked = self._jobs_of_firmwares()
-        running = newest({job.id: job for job in every if unfinished(job)}.values())
-        shown = running[: max(1, min(MOST_JOBS, self._most // TOTALS))]
-        facts = [replace(self._reads.job(job.id), created=job.created) for job in shown]
-        return [Preview(job=job, reading=self._reading(job)) for job in facts], len(running) - len(shown), unlooked
+        with self.soon():
+            every, unlooked = self._jobs_of_firmwares()
+            running = newest({job.id: job for job in every if unfinished(job)}.values())
+            shown = running[: max(1, min(MOST_JOBS, self._most // TOTALS))]
+            facts = [replace(self._reads.job(job.id), created=job.created) for job in shown]
+            return [Preview(job=job, reading=self._reading(job)) for job in facts], len(running) - len(shown), unlooked
 
     def _jobs_of_firmwares(self) -> tuple[list[Job], int]:
         """Read the jobs of the newest firmwares, as far as LOOK goes; and how many firmwares are beyond that."""
@@ -200,10 +208,14 @@ class RpcCloud:
             found += self._reads.jobs_of(firmware)
         return found, 0
 
-    def _devices(self, names: Names, *, reserved: int) -> dict[str, dict[str, str]]:
-        """Look at single devices, job by job, as far as LOOK goes; `reserved` lists are for something else."""
-        lists = max(1, self._most - reserved)
-        left, until = lists * self.dialect.names_listed, reads_until(self._now(), lists, self._account)
+    def _devices(self, names: Names, *, reserved: int, until: datetime | None = None) -> dict[str, dict[str, str]]:
+        """Look at single devices, job by job, as far as LOOK goes; `reserved` lists are for something else.
+
+        No list is asked for after `until`, or after LOOK from now, but one.
+        """
+        lists, began = max(1, self._most - reserved), self._now()
+        left = lists * self.dialect.names_listed
+        until = max(until or reads_until(began, lists, self._account), reads_until(began, 1, self._account))
         seen: dict[str, dict[str, str]] = {}
         for job, these in names.items():
             seen[job] = self._reads.devices(job, these[: max(0, left)], until=until)
@@ -235,6 +247,14 @@ class RpcCloud:
     def wait(self, action: str) -> None:
         """Wait until shortly before the next slot of a cancelling operation; `send` waits for the rest."""
         self._line.early(action, self._qps[action])
+
+    def until(self, stopped: Callable[[], bool]) -> AbstractContextManager[None]:
+        """Have this thread's waits for slots end once `stopped` says so."""
+        return self._throttle.on_terms(stopped=stopped)
+
+    def soon(self) -> AbstractContextManager[None]:
+        """Have this thread's reads raise CloudError where the cloud wants to be left alone for long."""
+        return self._throttle.on_terms(longest=SOON)
 
     def send(self, plan: Plan, call: Call, names: tuple[str, ...], attempt: int) -> Answer:
         """Send one call once, with its job named always and every flag said outright."""

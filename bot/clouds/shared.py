@@ -14,6 +14,7 @@ from bot.domain.advice import advice
 from bot.domain.call import Answer, Outcome
 from bot.domain.errors import CloudError
 
+REDIRECTS: Final = 300
 CLIENT_ERROR: Final = 400
 TOO_MANY_REQUESTS: Final = 429
 SERVER_ERROR: Final = 500
@@ -25,6 +26,7 @@ MISSED: Final = Answer(
     outcome=Outcome.FAILED, code=NOT_SENT, message="its slot was missed, and nothing was sent", again=True
 )
 """What became of a call that could not be sent in any slot in time: sent beside them it would break the limit."""
+REDIRECTED: Final = "the answer points to somewhere else, and the bot follows no redirect"
 NO_ANSWER: Final = "NoAnswer"
 """The code of a call after which nothing was heard."""
 NO_JOB: Final = "otabot0check0no0such0job"
@@ -50,13 +52,19 @@ def reads_until(began: datetime, reads: int, account: Account) -> datetime:
 
 
 def exchange(http: Http, request: Request) -> Reply | Answer:
-    """Send a request once; return what came back, or what it means that nothing did."""
+    """Send a request once; return what came back, or what it means that nothing did, or nothing of the cloud's.
+
+    Where a redirect points is not told: it may repeat the request, signature and all.
+    """
     try:
-        return http.send(request)
+        reply = http.send(request)
     except NotSentError as error:
         return Answer(outcome=Outcome.FAILED, code=NOT_SENT, message=str(error), again=True)
     except NoAnswerError as error:
         return Answer(outcome=Outcome.UNKNOWN, code=NO_ANSWER, message=str(error))
+    if REDIRECTS <= reply.status < CLIENT_ERROR:
+        return Answer(outcome=Outcome.FAILED, code=f"HTTP {reply.status}", message=REDIRECTED)
+    return reply
 
 
 def parsed(reply: Reply) -> dict[str, Any]:
@@ -69,15 +77,27 @@ def parsed(reply: Reply) -> dict[str, Any]:
 
 
 def retry_after(reply: Reply, headers: Mapping[str, float] = RETRY_AFTER) -> float | None:
-    """Return the seconds that an answer asks to wait, by the first of `headers` that says so; else `None`."""
+    """Return the seconds that an answer asks to wait, by the first of `headers` that says so; else `None`.
+
+    A number, or a date as RFC 9110 allows, which is taken by the clock of who sent it: by the answer's Date.
+    """
     for name, unit in headers.items():
+        said = reply.headers.get(name, "")
         try:
-            seconds = float(reply.headers[name]) * unit
-        except (KeyError, ValueError):
-            continue
+            seconds = float(said) * unit
+        except ValueError:
+            seconds = _between(reply.headers.get("date", ""), said)
         if math.isfinite(seconds):
             return max(0.0, seconds)
     return None
+
+
+def _between(sooner: str, later: str) -> float:
+    """Return the seconds between two dates of HTTP; not a number where one is none."""
+    try:
+        return (parsedate_to_datetime(later) - parsedate_to_datetime(sooner)).total_seconds()
+    except (ValueError, TypeError):
+        return math.nan
 
 
 def unread(account: Account, action: str, answer: Answer) -> CloudError:

@@ -13,6 +13,7 @@ from typing import Final
 
 from cachetools import TLRUCache
 
+from bot.clouds.door import PIECE
 from bot.clouds.enos_wire import compact, number, too_fast, words
 from bot.clouds.http import Http, Reply, Request
 from bot.clouds.shared import (
@@ -24,10 +25,10 @@ from bot.clouds.shared import (
     retry_after,
     unchanged,
 )
-from bot.clouds.throttle import Throttle
+from bot.clouds.throttle import StoppedError, Throttle
 from bot.domain.account import Account
 from bot.domain.advice import advice
-from bot.domain.call import Answer
+from bot.domain.call import Answer, Outcome
 from bot.domain.errors import CloudError
 from bot.domain.secret import Secret, redact
 
@@ -114,7 +115,7 @@ class Tokens:
             mine, flight = self._flight is None, self._flight or Future()
             self._flight = flight
         if not mine:
-            return flight.result()
+            return self._theirs(flight)
         try:
             token = self._land(held)
         except BaseException as error:
@@ -126,6 +127,16 @@ class Tokens:
             self._flight = self._why_none = None
         flight.set_result(token)
         return token
+
+    def _theirs(self, flight: Future[Secret]) -> Secret:
+        """Wait for the token that another thread fetches, which may be stopped, as this one may."""
+        while True:
+            try:
+                return flight.result(timeout=PIECE)
+            except StoppedError:
+                return self.current()
+            except TimeoutError:
+                self._throttle.tire()
 
     def drop(self, token: Secret) -> None:
         """Forget a token that was refused, unless it has been replaced already."""
@@ -177,7 +188,10 @@ class Tokens:
             asked = self._seconds()
             reply = exchange(self._http, request)
             if isinstance(reply, Answer):
-                failure = self._error(f"did not answer: {reply.message}", reply.code)
+                final = reply.outcome is Outcome.FAILED and not reply.again
+                failure = self._error(f"did not answer: {reply.message}", reply.code, final=final)
+                if final:
+                    break
                 continue
             self._heard(reply)
             if too_fast(reply):

@@ -354,6 +354,38 @@ class TestSend:
 
         assert pytest.approx(held - EARLY, abs=0.01) == sum(clock.slept)
 
+    @pytest.mark.parametrize("header", ["Retry-After", "x-acs-retry-after"])
+    def test_who_looks_is_told(self, cloud: AliyunCloud, simulated: SimulatedCloud, clock: Clock, header: str) -> None:
+        """Somebody who looks is told at once that the cloud wants minutes, and when to try again: after two at most."""
+        simulated.faults.add("throttle", "ListOTATaskByJob", seconds=3600, header=header, times=None)
+        began = clock.seconds()
+        with pytest.raises(CloudError) as told:
+            preview_of(cloud)
+
+        assert "until about 120 s from now. Try again then. Nothing was changed." in str(told.value)
+        assert clock.seconds() - began < 5
+
+    @pytest.mark.parametrize("status", ["301 Moved Permanently", "302 Found", "307 Temporary Redirect"])
+    def test_redirect(self, connect: Connect, status: str) -> None:
+        """A redirect is never followed: a call fails by it and is not sent again, and a read is asked once."""
+
+        def script(talk: Talk) -> None:
+            while talk.hear() is not None:
+                talk.answer(b"", status=status, head=b"Location: http://127.0.0.1:1/?Signature=x\r\n")
+
+        with Peer(script) as peer:
+            known = connect(account(peer.url))
+            answer = cancel(known)
+            with pytest.raises(CloudError) as told:
+                preview_of(known)
+            asked = len(peer.requests)
+
+        code = f"HTTP {status[:3]}"
+        assert (Outcome.FAILED, code, False, 2) == (answer.outcome, answer.code, answer.again, asked)
+        assert (True, code) == (told.value.final, told.value.code)
+        assert "the bot follows no redirect" in answer.message
+        assert secret_free(str(told.value))
+
     def test_proxy_throttling_holds_too(self, connect: Connect, clock: Clock) -> None:
         """A 429 that no cloud wrote holds the next call back just as well."""
 

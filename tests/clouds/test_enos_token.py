@@ -271,7 +271,10 @@ def test_stamps_rise_while_the_clock_is_set_back(make: Fetch, enos: EnosStandIn,
     """The same key and millisecond are never sent twice by one account, even where no slot keeps them apart."""
     tokens = make(enos.url)
     tokens._throttle = Throttle(
-        reserve=lambda *_: 0.0, push=lambda *_: None, now=clock.seconds, sleep=lambda _: clock.turn(-1)
+        reserve=lambda *_: clock.seconds(),
+        push=lambda *_: None,
+        now=clock.seconds,
+        sleep=lambda _: clock.turn(-1),
     )
     for _ in range(5):
         tokens.drop(tokens.current())

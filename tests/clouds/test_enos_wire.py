@@ -20,6 +20,10 @@ CANCEL: Final = {"action": "cancelTask", "orgId": "o15475466766371", "jobId": "6
 GET: Final = {**CANCEL, "action": "get"}
 
 
+SOONER: Final = "Fri, 02 Jan 2026 03:04:05 GMT"
+LATER: Final = "Friday, 02-Jan-26 03:05:35 GMT"
+
+
 def reply(body: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Reply(status=status, headers=headers or {}, body=raw)
@@ -180,10 +184,14 @@ def test_gateway(status: int, body: object, outcome: Outcome, *, again: bool, co
         (503, {"retry-after": "soon"}, False, None),
         (503, {}, False, None),
         (200, {"retry-after": "7"}, False, 7.0),
+        (503, {"retry-after": LATER, "date": SOONER}, True, 90.0),
+        (429, {"retry-after": SOONER, "date": LATER}, True, 0.0),
+        (429, {"retry-after": LATER}, True, None),
+        (429, {"retry-after": "Fri, 32 Jan 2026 00:00:00 GMT", "date": SOONER}, True, None),
     ],
 )
 def test_too_fast(status: int, headers: Mapping[str, str], *, expected: bool, wait: float | None) -> None:
-    """429, and 503 with a Retry-After that can be kept, hold the operation back."""
+    """429, and 503 with a Retry-After that can be kept, hold the operation back; a date counts from the answer's."""
     answer = reply({}, status=status, headers=headers)
 
     assert (expected, wait) == (too_fast(answer), retry_after(answer))

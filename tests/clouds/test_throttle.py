@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.clouds.throttle import EARLY, LATE, LONGEST, MARGIN, PATIENCE, POLITE, TOLERANCE, Throttle, _Gate
+from bot.clouds.door import Door
+from bot.clouds.throttle import EARLY, LONGEST, MARGIN, PATIENCE, POLITE, SOON, TOLERANCE, StoppedError, Throttle
+from bot.domain.errors import CloudError
 from bot.ledger.slots import LONGEST_PUSH, Slots
 from bot.ledger.store import Store
 from tests.clouds.stand_ins import Clock
@@ -175,12 +177,12 @@ def test_late_wake_takes_a_new_slot(store: Store, clock: Clock) -> None:
 def test_a_little_late_is_in_time(store: Store, clock: Clock) -> None:
     """A thread that wakes within the margin keeps its slot."""
     slots = Slots(store, now=clock.now)
-    waiting = throttle(slots, clock, sleep=lambda seconds: clock.sleep(seconds + LATE / 2))
+    waiting = throttle(slots, clock, sleep=lambda seconds: clock.sleep(seconds + TOLERANCE / 2))
     start = clock.seconds()
     waiting.wait("main", ACTION, QPS)
     waiting.wait("main", ACTION, QPS)
 
-    assert pytest.approx(SPACING + LATE / 2, abs=1e-5) == clock.seconds() - start
+    assert pytest.approx(SPACING + TOLERANCE / 2, abs=1e-5) == clock.seconds() - start
     assert pytest.approx(start + 2 * SPACING, abs=1e-5) == slots.reserve("main", ACTION, SPACING)
 
 
@@ -575,7 +577,7 @@ def test_patience_has_an_end(store: Store, clock: Clock) -> None:
 
 def test_the_gate_is_passed_in_order() -> None:
     """Whoever comes again stands behind those who wait: a large run's next thread does not pass a small run's."""
-    gate, order = _Gate(1), list[str]()
+    gate, order = Door(1), list[str]()
 
     def small() -> None:
         with gate.passed():
@@ -591,3 +593,111 @@ def test_the_gate_is_passed_in_order() -> None:
     waiting.join(10)
 
     assert ["small", "large again"] == order
+
+
+class TestTerms:
+    """What ends a thread's waits early."""
+
+    @pytest.mark.parametrize("wait", ["wait", "early"])
+    def test_stopped(self, store: Store, clock: Clock, wait: str) -> None:
+        """A wait of two minutes ends half a second after it is stopped, and leaves its place to others."""
+        waiting = throttle(Slots(store, now=clock.now), clock)
+        waiting.throttled("main", ACTION, 120.0)
+        start, places = clock.seconds(), 10  # more than the door has
+        for _ in range(places):
+            until = clock.seconds() + 5.1
+            with (
+                pytest.raises(StoppedError),
+                waiting.on_terms(stopped=lambda until=until: clock.seconds() > until),  # type: ignore[misc]
+            ):
+                getattr(waiting, wait)("main", ACTION, QPS)
+
+        assert pytest.approx(5.5 * places) == clock.seconds() - start
+        assert 0 == waiting._urgent["main"]
+
+    def test_stopped_before_the_door(self, store: Store, clock: Clock) -> None:
+        """Who waits for others at the door is let go, too, and does not stay in the queue."""
+        waiting, go_on, stopped = throttle(Slots(store, now=clock.now), clock), threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with waiting._passed(("main", ACTION), 1.0):
+                go_on.wait(10)
+
+        def queue() -> None:
+            with pytest.raises(StoppedError), waiting.on_terms(stopped=stopped.is_set):
+                waiting.wait("main", ACTION, 1.0)
+
+        threads = [threading.Thread(target=hold) for _ in range(3)] + [threading.Thread(target=queue)]
+        for thread in threads:
+            thread.start()
+        while not waiting._doors["main", ACTION]._queue:
+            time.sleep(0.001)
+        stopped.set()
+        threads[-1].join(10)
+        queued = len(waiting._doors["main", ACTION]._queue)
+        go_on.set()
+        for thread in threads:
+            thread.join(10)
+
+        assert (0, 3) == (queued, waiting._doors["main", ACTION]._room)
+
+    def test_of_this_thread_and_block_alone(self, store: Store, clock: Clock) -> None:
+        """The terms hold for one thread and one block."""
+        waiting = throttle(Slots(store, now=clock.now), clock)
+        with waiting.on_terms(stopped=lambda: True):
+            other = threading.Thread(target=waiting.wait, args=("main", ACTION, QPS))
+            other.start()
+            other.join(10)
+        waiting.wait("main", ACTION, QPS)
+
+        assert pytest.approx(SPACING, abs=1e-5) == sum(clock.slept)
+
+    def test_too_far(self, store: Store, clock: Clock) -> None:
+        """Who only looks is told at once when to try again, and takes no slot; who runs or verifies waits."""
+        slots = Slots(store, now=clock.now)
+        waiting = Throttle(
+            reserve=slots.reserve, push=slots.push, now=clock.seconds, sleep=clock.sleep, ahead=slots.ahead
+        )
+        waiting.throttled("main", ACTION, 300.0)
+        before = slots.ahead("main", ACTION)
+        with pytest.raises(CloudError) as refused, waiting.on_terms(longest=SOON):
+            waiting.wait("main", ACTION, QPS)
+
+        assert (0, before) == (sum(clock.slept), slots.ahead("main", ACTION))
+        assert (
+            "The cloud asked to be left alone until about 120 s from now. Try again then. Nothing was changed."
+            == str(refused.value)
+        )
+
+        waiting.wait("main", ACTION, QPS, patient=True)
+
+        assert pytest.approx(LONGEST_PUSH, abs=1e-3) == sum(clock.slept)
+
+    def test_soon_enough(self, store: Store, clock: Clock) -> None:
+        """A few seconds are waited for by everybody, and at a slow rate a few slots."""
+        slots = Slots(store, now=clock.now)
+        waiting = Throttle(
+            reserve=slots.reserve, push=slots.push, now=clock.seconds, sleep=clock.sleep, ahead=slots.ahead
+        )
+        waiting.throttled("main", ACTION, SOON - 1)
+        for _ in range(3):
+            slots.reserve("main", "slow", 10.2)
+        with waiting.on_terms(longest=SOON):
+            waiting.wait("main", ACTION, QPS)
+            waiting.wait("main", "slow", 0.1)
+
+        assert pytest.approx(3 * 10.2, abs=1e-3) == sum(clock.slept)
+
+
+@pytest.mark.parametrize("late", [0.016, 0.045, 0.5, 2.0])
+def test_reads_are_never_late_beside_each_other(store: Store, clock: Clock, late: float) -> None:
+    """However late a machine wakes its threads, reads come no nearer than their slots, and all of them come."""
+    slots, times = Slots(store, now=clock.now), list[float]()
+    waiting = throttle(slots, clock, sleep=lambda seconds: clock.sleep(seconds + late))
+    for _ in range(12):
+        waiting.wait("main", ACTION, QPS)
+        times.append(clock.seconds())
+
+    assert [] == breaches(times)
+    assert [] == [gap for gap in (later - earlier for earlier, later in pairwise(times)) if gap < 1 / QPS]
+    assert slots.reserve("main", ACTION, SPACING) - times[-1] >= SPACING - TOLERANCE
