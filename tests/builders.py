@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from bot.domain import approval as voting
 from bot.domain import decisions, running
 from bot.domain.account import Account, Approval, Cloud, Qps
 from bot.domain.call import Answer, Outcome
@@ -16,10 +17,12 @@ from bot.domain.fold import apply
 from bot.domain.offer import CANCEL_DEVICES, CANCEL_JOB
 from bot.domain.order import Cancel, CancelDevices, CancelJob, listed
 from bot.domain.plan import Job, Plan, Preview, freeze
+from bot.domain.policy import Allowed, Verdict
 from bot.domain.reading import Counts, Named, Reading
 from bot.domain.secret import Secret
 from bot.domain.status import Status
 
+ALONE: Final = Allowed()
 NOW: Final = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ANN: Final = "U0ANN"
 BOB: Final = "U0BOB"
@@ -105,7 +108,7 @@ def requested(*, actor: str = ANN, order: Cancel = ORDER, reason: str | None = N
 # --- decisions as people and the bot make them ---------------------------------------------------------------------
 
 
-def show_preview(counts: Counts = COUNTS, *, approval: Approval | None = None) -> Decision:
+def show_preview(counts: Counts = COUNTS, *, approval: Approval | None = None, verdict: Verdict = ALONE) -> Decision:
     """Freeze a preview of these counts."""
     return lambda state, now: decisions.show_preview(
         state,
@@ -113,16 +116,33 @@ def show_preview(counts: Counts = COUNTS, *, approval: Approval | None = None) -
         preview=preview(counts),
         plan=plan(counts),
         estimate=1,
-        approval=approval or ACCOUNT.approval,
+        verdict=verdict,
+        account=account(approval=approval) if approval else ACCOUNT,
         evidence=EVIDENCE,
     )
 
 
 def confirm(actor: str = ANN, *, approval: Approval | None = None, ran_alone: int = 0) -> Decision:
     """Confirm."""
-    return lambda state, now: decisions.confirm(
-        state, now, actor=actor, approval=approval or ACCOUNT.approval, ran_alone=ran_alone, evidence=EVIDENCE
+    on = account(approval=approval) if approval else ACCOUNT
+    return lambda state, now: voting.confirm(
+        state, now, actor=actor, account=on, ran_alone=ran_alone, evidence=EVIDENCE
     )
+
+
+def approve(actor: str = BOB, *, on: Account = ACCOUNT) -> Decision:
+    """Approve."""
+    return lambda state, now: voting.approve(state, now, actor=actor, account=on, evidence=EVIDENCE)
+
+
+def reject(actor: str = BOB, *, reason: str = "not tonight", on: Account = ACCOUNT) -> Decision:
+    """Reject."""
+    return lambda state, now: voting.reject(state, now, actor=actor, account=on, reason=reason, evidence=EVIDENCE)
+
+
+def break_glass(actor: str = ANN, *, on: Account = ACCOUNT, reason: str = "pumps burn") -> Decision:
+    """Break the glass."""
+    return lambda state, now: voting.break_glass(state, now, actor=actor, account=on, reason=reason, evidence=EVIDENCE)
 
 
 def withdraw(actor: str = ANN) -> Decision:
@@ -228,7 +248,8 @@ def show_names(seen: Reading | None = None, *, names: tuple[str, ...] = NAMES, o
         preview=replace(preview(), reading=seen or named()),
         plan=plan_by_name(seen, names=names, on=on),
         estimate=3,
-        approval=on.approval,
+        verdict=ALONE,
+        account=on,
         evidence=EVIDENCE,
     )
 
@@ -344,9 +365,15 @@ APPROVED: Final[tuple[Decision, ...]] = (*WAITING, confirm())
 RUNNING: Final[tuple[Decision, ...]] = (*APPROVED, start())
 TAKEN: Final[tuple[Decision, ...]] = (*RUNNING, send(), record())
 
+STRICT: Final = Approval(above=0, break_glass=(ANN,))
+"""Rules by which everything needs somebody else."""
+ASKING: Final[tuple[Decision, ...]] = (*WAITING, confirm(approval=STRICT))
+
 WAYS: Final[Mapping[Phase, tuple[Decision, ...]]] = {
     Phase.CHECKING: (),
     Phase.WAITING_CONFIRMATION: WAITING,
+    Phase.WAITING_APPROVAL: ASKING,
+    Phase.REJECTED: (*ASKING, reject()),
     Phase.APPROVED: APPROVED,
     Phase.RUNNING: RUNNING,
     Phase.DONE: (*TAKEN, verify(), finish()),
@@ -366,15 +393,8 @@ def life_in(phase: Phase) -> Life:
     if phase in WAYS:
         return life.after(*WAYS[phase])
     life.after(*WAITING)
-    if phase is Phase.EXPIRED:
-        life.clock.turn(1800)
-        return life.after(decisions.expire)
-    if phase is Phase.REJECTED:
-        life.put(NewEvent(kind=Kind.REJECTED, actor=BOB, body={"v": 1, "reason": "not today"}))
-        return life
-    # Approvals are not decided yet, but the phase has its rules already.
-    life.state = replace(life.state, phase=phase)
-    return life
+    life.clock.turn(1800)  # what is left is a wait that nobody ended
+    return life.after(decisions.expire)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,6 +44,11 @@ REPEATABLE: Final = frozenset({Phase.PARTLY_DONE, Phase.FAILED, Phase.STOPPED, P
 LATER: Final = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30))
 """When a cloud is read again after the end; the figures may change then, the state does not."""
 
+FIRST_REMINDER: Final = timedelta(minutes=5)
+"""The pause before the first reminder, where people have half an hour or more to answer."""
+REMINDED_WITHIN: Final = 6
+"""Where they have less, the first pause is this part of it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
@@ -125,6 +130,23 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Vote:
+    """One approver's consent."""
+
+    actor: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokenGlass:
+    """The mark of a cancellation that went on without the approvers it needed."""
+
+    actor: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """One cancellation as its events have left it. Equal to the fold of its events, always."""
 
@@ -147,6 +169,10 @@ class State:
     """The cancellation whose rest this one was ordered for."""
     retried_as: int | None = None
     """The cancellation that was ordered for the rest of this one."""
+    held: int | None = None
+    """The open cancellation that this one is like, until its asker says that it is meant all the same."""
+    anyway: bool = False
+    """Whether that was said."""
     listing: int | None = None
     """The tasks that are being listed for it, where that takes so long that people see a card meanwhile."""
     preview: Preview | None = None
@@ -162,6 +188,14 @@ class State:
     confirmed_at: datetime | None = None
     ran_alone: int = 0
     """What the requester had run alone on the quota when they confirmed."""
+    needs: int = 0
+    """How many people have to approve it besides the requester."""
+    reasons: tuple[str, ...] = ()
+    """Why they have to."""
+    votes: tuple[Vote, ...] = ()
+    broke_glass: BrokenGlass | None = None
+    reminded: int = 0
+    """How often the approvers were reminded."""
     run: Run | None = None
     stopped_by: str | None = None
     ended: datetime | None = None
@@ -176,11 +210,43 @@ class State:
             return None
         return self.preview.reading.size(frozenset(self.plan.statuses))
 
+    def is_like(self, later: "State") -> bool:
+        """Tell whether a later order is for the same operation on the same job and account, and so may be a repeat."""
+        return self.id < later.id and self.held is None and self.aim == later.aim
+
+    @property
+    def aim(self) -> tuple[str | None, ...]:
+        """Return account, operation and job, or firmware: what two orders have in common that may be one."""
+        order = self.order
+        firmware = (order.product, order.firmware) if isinstance(order, CancelDevices) else ()
+        return (self.account, order.verb, order.job, *firmware)
+
+    @property
+    def missing(self) -> int:
+        """How many approvals are missing."""
+        return max(0, self.needs - len(self.votes))
+
+    @property
+    def reminder(self) -> datetime | None:
+        """When the approvers are to be reminded next: after pauses that double, as long as they may answer."""
+        if self.phase is not Phase.WAITING_APPROVAL or self.deadline is None:
+            return None
+        at = self.reminded_at(self.reminded + 1)
+        return at if at is not None and at < self.deadline else None
+
+    def reminded_at(self, time: int) -> datetime | None:
+        """Return when the approvers are reminded for the first, second … time; `None` where nobody is waited for."""
+        if self.confirmed_at is None or self.deadline is None:
+            return None
+        pause: timedelta = min(FIRST_REMINDER, (self.deadline - self.confirmed_at) / REMINDED_WITHIN)
+        doubled: int = 2**time - 1
+        return self.confirmed_at + pause * doubled
+
     @property
     def due(self) -> datetime | None:
-        """When the bot has something to do by itself: end a wait, or look at the cloud again after the end."""
+        """When the bot has something to do by itself: remind, end a wait, or look at the cloud again after the end."""
         if self.ended is None:
-            return self.deadline
+            return self.reminder or self.deadline
         if self.run is None or not self.run.took or self.run.later >= len(LATER):
             return None
         return self.ended + LATER[self.run.later]
@@ -191,7 +257,7 @@ class State:
         return (self.plan is not None or self.listing is not None) and self.phase is not Phase.REFUSED
 
 
-FORM: Final = 3
+FORM: Final = 4
 """The form of `State`: raised with each change of it, so that rows which an older version wrote are folded anew."""
 STATE: Final = TypeAdapter(State)
 """Writes and reads a state as JSON: the state row."""

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bot.domain.account import Account, Approval
+from bot.domain.account import Account
 from bot.domain.cancellation import BEFORE_START, PREVIEW, REPEATABLE, WAITING, Phase, State, order_body
 from bot.domain.events import BOT, Kind, NewEvent
 from bot.domain.order import Cancel, Listed
 from bot.domain.plan import Plan, Preview
-from bot.domain.policy import Allowed, Denied, NeedsApproval, judge, policy_in_force
+from bot.domain.policy import NeedsApproval, Verdict, policy_in_force
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,24 @@ def keep_names(state: State, _now: datetime, *, names: Listed) -> Decided:
     return (event(Kind.LISTED, BOT, names={"sha256": names.sha256, "count": names.count}),)
 
 
+def hold(state: State, _now: datetime, *, like: int) -> Decided:
+    """Let an order wait that is like the open cancellation `like`, until its asker says that it is meant."""
+    if state.phase is not Phase.CHECKING or state.held is not None or state.anyway:
+        return gone(state)
+    return (event(Kind.HELD, BOT, like=like),)
+
+
+def order_anyway(state: State, now: datetime, *, actor: str) -> Decided:
+    """Go on with an order that was held, because its asker says that it is meant."""
+    if state.phase is not Phase.CHECKING or state.held is None:
+        return Refusal(f"#{state.id} goes on already. Nothing was changed.") if state.anyway else gone(state)
+    if late(state, now):
+        return over(state)
+    if actor != state.requester:
+        return Refusal("Only the person who asked for it may order it. Nothing was changed.")
+    return (event(Kind.ORDERED_ANYWAY, actor),)
+
+
 def show_checking(state: State, _now: datetime, *, tasks: int) -> Decided:
     """Let people see that so many tasks are being listed, which takes a while; once is enough."""
     if state.phase is not Phase.CHECKING:
@@ -82,10 +100,14 @@ def show_preview(
     preview: Preview,
     plan: Plan,
     estimate: int,
-    approval: Approval,
+    verdict: Verdict,
+    account: Account,
     evidence: Mapping[str, Any],
 ) -> Decided:
-    """Freeze what was seen into the plan that the requester is asked to confirm."""
+    """Freeze what was seen into the plan that the requester is asked to confirm.
+
+    `verdict` is that of the moment; the one that holds is made at the confirmation.
+    """
     if state.phase is not Phase.CHECKING:
         return gone(state)
     return (
@@ -96,53 +118,11 @@ def show_preview(
             plan=plan.body,
             digest=plan.digest,
             estimate=estimate,
-            policy=policy_in_force(approval),
+            needs=verdict.people if isinstance(verdict, NeedsApproval) else 0,
+            reasons=list(verdict.reasons) if isinstance(verdict, NeedsApproval) else [],
+            policy=policy_in_force(account),
             evidence=dict(evidence),
         ),
-    )
-
-
-def confirm(
-    state: State,
-    now: datetime,
-    *,
-    actor: str,
-    approval: Approval,
-    ran_alone: int,
-    evidence: Mapping[str, Any],
-) -> Decided:
-    """Take the requester's confirmation of exactly this plan."""
-    plan = state.plan
-    if state.phase is not Phase.WAITING_CONFIRMATION or plan is None:
-        return gone(state)
-    if late(state, now):
-        return over(state)
-    if actor != state.requester:
-        return Refusal("Only the person who asked for it may confirm it. Nothing was changed.")
-    stakes = plan.stakes(state.preview.reading) if state.preview else ()
-    verdict = judge(approval, stakes=stakes, at_most=plan.at_most, ran_alone=ran_alone)
-    if not isinstance(verdict, Allowed):
-        return Refusal(verdict_reason(verdict))
-    return (
-        event(
-            Kind.CONFIRMED,
-            actor,
-            plan=state.digest,
-            policy=policy_in_force(approval),
-            ran_alone=ran_alone,
-            evidence=dict(evidence),
-        ),
-    )
-
-
-def verdict_reason(verdict: NeedsApproval | Denied) -> str:
-    """Say why the requester alone may not go on."""
-    if isinstance(verdict, Denied):
-        return f"This may not be cancelled: {verdict.reason}. Nothing was changed."
-    people = "a second person" if verdict.people == 1 else f"{verdict.people} more people"
-    return (
-        f"This needs {people} to approve it ({'; '.join(verdict.reasons)}), and approvals are not yet on this account."
-        " Nothing was changed. What goes without is in [approval] of the bot's config."
     )
 
 
@@ -167,7 +147,8 @@ def expire(state: State, now: datetime) -> Decided:
     if state.phase in asked_for:
         return (event(Kind.EXPIRED, BOT, waited_for=asked_for[state.phase]),)
     if state.phase is Phase.CHECKING:
-        return void(state, now, reason="it could not be checked in time")
+        held = f"it is like #{state.held}, which was open, and nobody said that it was meant all the same"
+        return void(state, now, reason=held if state.held is not None else "it could not be checked in time")
     return gone(state)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from bot.domain.call import Attempt, Outcome, with_number
-from bot.domain.cancellation import ORDER, PREVIEW, READING, Phase, Run, Split, State
+from bot.domain.cancellation import ORDER, PREVIEW, READING, BrokenGlass, Phase, Run, Split, State, Vote
 from bot.domain.events import Event, Kind
 from bot.domain.order import CancelDevices, Listed
 from bot.domain.plan import Plan, modern
@@ -69,19 +69,58 @@ def _previewed(state: State, event: Event) -> State:
         digest=body["digest"],
         estimate=body["estimate"],
         policy=body["policy"],
+        needs=body.get("needs", 0),
+        reasons=tuple(body.get("reasons", ())),
         deadline=event.at + timedelta(seconds=body["policy"]["expires"]),
     )
 
 
+def _held(state: State, event: Event) -> State:
+    return replace(state, held=event.body["like"])
+
+
+def _ordered_anyway(state: State, event: Event) -> State:
+    del event
+    return replace(state, held=None, anyway=True)
+
+
 def _confirmed(state: State, event: Event) -> State:
-    within = timedelta(seconds=event.body["policy"]["run_within"])
-    return replace(
+    body = event.body
+    confirmed = replace(
         state,
-        phase=Phase.APPROVED,
         confirmed_at=event.at,
-        ran_alone=event.body.get("ran_alone", 0),
-        deadline=event.at + within,
+        policy=body["policy"],
+        ran_alone=body.get("ran_alone", 0),
+        needs=body.get("needs", 0),
+        reasons=tuple(body.get("reasons", ())),
     )
+    if not confirmed.needs:
+        return _may_start(confirmed, event)
+    deadline = event.at + timedelta(seconds=body["policy"]["expires"])
+    return replace(confirmed, phase=Phase.WAITING_APPROVAL, deadline=deadline)
+
+
+def _may_start(state: State, event: Event) -> State:
+    deadline = event.at + timedelta(seconds=event.body["policy"]["run_within"])
+    return replace(state, phase=Phase.APPROVED, deadline=deadline)
+
+
+def _approved(state: State, event: Event) -> State:
+    # People are counted, not votes: nobody twice, and never whoever asked, whatever let them through.
+    counts = event.actor != state.requester and all(vote.actor != event.actor for vote in state.votes)
+    votes = (*state.votes, Vote(actor=event.actor, at=event.at)) if counts else state.votes
+    needs = max(state.needs, event.body["needs"])
+    voted = replace(state, votes=votes, needs=needs, policy=event.body["policy"])
+    return voted if voted.missing else _may_start(voted, event)
+
+
+def _broke_glass(state: State, event: Event) -> State:
+    mark = BrokenGlass(actor=event.actor, reason=event.body["reason"], at=event.at)
+    return _may_start(replace(state, broke_glass=mark, policy=event.body["policy"]), event)
+
+
+def _reminded(state: State, event: Event) -> State:
+    return replace(state, reminded=event.body["time"])
 
 
 def _started(state: State, event: Event) -> State:
@@ -215,7 +254,12 @@ _ADVANCES: Final[Mapping[str, Callable[[State, Event], State]]] = {
     Kind.LISTED: _listed,
     Kind.CHECKING: _checking,
     Kind.PREVIEWED: _previewed,
+    Kind.HELD: _held,
+    Kind.ORDERED_ANYWAY: _ordered_anyway,
     Kind.CONFIRMED: _confirmed,
+    Kind.APPROVED: _approved,
+    Kind.BROKE_GLASS: _broke_glass,
+    Kind.REMINDED: _reminded,
     Kind.WITHDRAWN: _end(Phase.WITHDRAWN),
     Kind.REJECTED: _end(Phase.REJECTED),
     Kind.EXPIRED: _end(Phase.EXPIRED),

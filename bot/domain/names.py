@@ -22,7 +22,7 @@ MOST_FAULTS: Final = 5
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 """What a text may begin with to say how it is written; spreadsheets write such."""
 _HEADINGS: Final = frozenset({"device", "devices", "devicename", "device_name", "device name", "devicekey", "name"})
-_BETWEEN: Final = re.compile(r"[\s,;]+")
+_BETWEEN: Final = re.compile(r"[,;]")
 _AROUND: Final = "\"'\ufeff"
 
 
@@ -41,8 +41,8 @@ def read_names(text: str) -> tuple[str, ...]:
     """Return the device names in `text`, sorted, each once.
 
     Of a table with a heading, such as a CSV file's, the devices' column is read. Otherwise they stand one a line, or
-    with commas, semicolons or blanks between them; a heading such as `DeviceName` before them is left out. Raises
-    UsageError that quotes what is no name, with its line.
+    with commas or semicolons between them; a heading such as `DeviceName` before them is left out. Raises UsageError
+    that quotes what is no name, with its line: two words in a line are no two devices, but may be a device and a note.
     """
     names: set[str] = set()
     faults: list[str] = []
@@ -65,7 +65,7 @@ def _words(text: str) -> Iterator[tuple[int, str]]:
     """Yield each word with its line; a heading before them is left out."""
     heading = True
     for number, line in enumerate(text.splitlines(), start=1):
-        words = [word for part in _BETWEEN.split(line) if (word := part.strip(_AROUND))]
+        words = [word for part in _BETWEEN.split(line) if (word := part.strip().strip(_AROUND).strip())]
         heading, first = heading and not words, heading
         if not (first and " ".join(words).lower() in _HEADINGS):
             yield from ((number, word) for word in words)

@@ -1,7 +1,7 @@
 """Who may order, and whether a second person is needed. No rule matched is a denial."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
 from enum import StrEnum
@@ -59,16 +59,18 @@ class Role(StrEnum):
     """What somebody is about to do, and so which list must name them."""
 
     REQUEST = "request"
+    APPROVE = "approve"
     STOP = "stop"
     """Any requester or approver of the account may stop a run."""
 
 
 def fault(sight: Sight, account: Account, role: Role) -> str | None:
     """Return why this person may not do this here, or `None`. The person comes first: strangers learn nothing else."""
-    return _personal_fault(sight.person) or _place_fault(sight.place, account) or _listing_fault(sight, account, role)
+    return personal_fault(sight.person) or _place_fault(sight.place, account) or _listing_fault(sight, account, role)
 
 
-def _personal_fault(person: Person) -> str | None:
+def personal_fault(person: Person) -> str | None:
+    """Return why this person may do nothing at all here, or `None`."""
     faults = (
         (person.deactivated, "deactivated accounts may not cancel anything"),
         (person.bot, "bots may not cancel anything"),
@@ -89,11 +91,14 @@ def _place_fault(place: Place | None, account: Account) -> str | None:
 
 
 def _listing_fault(sight: Sight, account: Account, role: Role) -> str | None:
-    listed = {*account.requesters, *(account.approvers if role is Role.STOP else ())}
-    if sight.person.id in listed or sight.groups & listed:
+    who, listed = {
+        Role.REQUEST: ("requesters", account.requesters),
+        Role.APPROVE: ("approvers", account.approvers),
+        Role.STOP: ("requesters or approvers", account.requesters + account.approvers),
+    }[role]
+    if sight.person.id in listed or sight.groups & {*listed}:
         return None
-    lists = "requesters or approvers" if role is Role.STOP else "requesters"
-    return f"not among the {lists} of account {account.name}"
+    return f"not among the {who} of account {account.name}"
 
 
 def choose_account(accounts: Mapping[str, Account], name: str | None, channel: str | None) -> Account:
@@ -134,6 +139,8 @@ class NeedsApproval:
 
     people: int
     reasons: tuple[str, ...]
+    always: tuple[str, ...] = field(default=(), compare=False)
+    """Of the reasons those that hold for a word, whatever the size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,29 +160,40 @@ def judge(approval: Approval, *, stakes: tuple[str, ...], at_most: int | None, r
     """
     if not stakes:
         return Denied("no status was named, so nothing can be cancelled")
-    reasons = [f"`{word}` always needs one" for word in stakes if word in approval.always]
+    always = tuple(f"“{word}” always needs one" for word in stakes if word in approval.always)
+    reasons = [*always]
     if at_most is None:
         reasons.append("the cloud does not tell how many devices it is")
     elif at_most > approval.above:
         reasons.append(f"up to {at_most:,} devices are more than {approval.above:,}")
     elif at_most + ran_alone > approval.above:
         reasons.append(
-            f"up to {at_most:,} devices and the {ran_alone:,} you ran alone lately are more than {approval.above:,}"
+            f"up to {at_most:,} devices and the {ran_alone:,} run alone lately are more than {approval.above:,}"
         )
-    return NeedsApproval(approval.people, tuple(reasons)) if reasons else Allowed()
+    return NeedsApproval(approval.people, tuple(reasons), always) if reasons else Allowed()
 
 
 def alone(account: Account) -> str:
-    """Say who can run how much alone on an account, on one line."""
+    """Say who can run how much alone on an account, on one line, and who has to approve the rest."""
     approval = account.approval
     who = ", ".join(account.requesters) or "nobody"
-    always = f"; {', '.join(approval.always)} always needs approval" if approval.always else ""
     where = ", ".join(account.channels) or "no channel"
-    return f"{account.name} ({account.cloud}, in {where}): {who} may cancel up to {approval.above:,} alone{always}"
+    more = f"{', '.join(approval.always)} and more" if approval.always else "more"
+    people = "1 approval" if approval.people == 1 else f"{approval.people} approvals"
+    rest = f"{more} needs {people} of {', '.join(account.approvers) or 'nobody'}"
+    return f"{account.name} ({account.cloud}, in {where}): {who} may cancel up to {approval.above:,} alone; {rest}"
 
 
-def policy_in_force(approval: Approval) -> dict[str, Any]:
-    """Return the approval rules as the JSON object that stands beside each vote."""
+def unguarded(account: Account) -> str | None:
+    """Warn that nobody may break glass on an account, where that is so."""
+    if account.approval.break_glass:
+        return None
+    return f"accounts.{account.name}: nobody may break glass when no approver answers"
+
+
+def policy_in_force(account: Account) -> dict[str, Any]:
+    """Return an account's approval rules, and whom they name, as the JSON object that stands beside each vote."""
+    approval = account.approval
     return {
         "above": approval.above,
         "always": list(approval.always),
@@ -183,4 +201,6 @@ def policy_in_force(approval: Approval) -> dict[str, Any]:
         "expires": int(approval.expires.total_seconds()),
         "run_within": int(approval.run_within.total_seconds()),
         "window": int(approval.window.total_seconds()),
+        "approvers": list(account.approvers),
+        "break_glass": list(approval.break_glass),
     }

@@ -5,13 +5,14 @@ from datetime import datetime
 from typing import Any, Final
 
 from bot.domain.account import Account
+from bot.domain.approval import stricter
 from bot.domain.call import Answer, Outcome, holds
 from bot.domain.cancellation import READING, WAITING, Phase, Run, State
 from bot.domain.decisions import Decided, Refusal, event, gone, late, void
 from bot.domain.events import BOT, Kind
 from bot.domain.offer import CANCEL_STRATEGY
 from bot.domain.plan import Plan
-from bot.domain.policy import Allowed, judge
+from bot.domain.policy import judge
 from bot.domain.reading import Reading
 
 MOST_ATTEMPTS: Final = 5
@@ -60,8 +61,10 @@ def _start_fault(state: State, plan: Plan, account: Account, reading: Reading) -
         now = "an unknown number of" if asked is None else f"{asked:,}"
         return f"it would hit {now} devices, more than the {plan.at_most:,} that were confirmed"
     verdict = judge(account.approval, stakes=stakes, at_most=plan.at_most, ran_alone=state.ran_alone)
-    if not isinstance(verdict, Allowed):
-        return "the approval rules are stricter now than when it was confirmed"
+    if state.broke_glass is None and state.missing:
+        return "not enough people have agreed to it"
+    if stricter(state, verdict):
+        return "the approval rules are stricter now than when it was agreed to"
     return None
 
 
@@ -175,6 +178,8 @@ def record_answer(
     latest = run.attempts.get(call) if run else None
     if latest is None or latest.number != attempt or (latest.outcome is not None and seen is None):
         return Refusal("Its outcome is recorded already.")
+    if state.phase is not Phase.RUNNING:
+        return gone(state)
     body = {
         "action": action,
         "call": call,
@@ -221,8 +226,16 @@ def may_show_more(state: State) -> bool:
     if run is None or not run.took:
         return False
     strategy = _stops_strategy(state) and holds(run.done, STRATEGY) and not _stopped(run)
-    # Also where all are confirmed: what showed while it was read is in the one figure and not yet in the other.
-    return strategy or (bool(run.left) and run.confirmed is not None)
+    return strategy or (run.confirmed is not None and bool(run.left) and not _adds_up(run))
+
+
+def _adds_up(run: Run) -> bool:
+    """Tell whether all that was taken is seen, and no more is left than was not taken.
+
+    What showed while the cloud was read may be in the one figure and not yet in the other.
+    """
+    taken = run.accepted
+    return (run.confirmed or 0) >= taken and run.asked is not None and (run.left or 0) <= run.asked - taken
 
 
 def _stops_strategy(state: State) -> bool:

@@ -5,10 +5,12 @@ from dataclasses import replace
 from typing import Final
 
 from bot.domain.account import Cloud
+from bot.domain.cancellation import State
 from bot.domain.command import words
 from bot.domain.offer import BY_JOB
 from bot.domain.order import Cancel, CancelDevices, CancelJob, CancelStrategy
 from bot.domain.plan import Plan, Preview
+from bot.domain.policy import Allowed, Denied, NeedsApproval, Verdict
 from bot.domain.reading import Counts, Named
 from bot.domain.status import FLOW, Status
 
@@ -160,6 +162,13 @@ def now_at_most(now: int | None, at_most: int | None) -> str:
     return f"{number(at_most)} now" if now >= at_most else f"{number(now)} now, at most {number(at_most)}"
 
 
+def size_line(now: int | None, plan: Plan) -> str:
+    """Return the size of what a plan hits, of which there are so many now."""
+    if not plan.statuses:
+        return "none: it stops the batch from taking devices in, and touches no task"
+    return now_at_most(now, plan.at_most)
+
+
 def idle(order: Cancel, preview: Preview, plan: Plan) -> bool:
     """Tell whether an order would change nothing."""
     if isinstance(order, CancelStrategy):
@@ -206,7 +215,7 @@ def _sensible(counts: Counts) -> list[tuple[Status, ...]]:
     return [choice for index, choice in enumerate(offered) if choice and choice not in offered[:index]]
 
 
-def preview_lines(order: Cancel, preview: Preview, plan: Plan, *, estimate: int) -> str:
+def preview_lines(order: Cancel, preview: Preview, plan: Plan, *, estimate: int, verdict: Verdict) -> str:
     """Return the answer to `preview`: what would be hit, the plan's digest, and the line that orders it."""
     now = preview.reading.size(frozenset(plan.statuses))
     named = preview.reading.named
@@ -218,10 +227,23 @@ def preview_lines(order: Cancel, preview: Preview, plan: Plan, *, estimate: int)
             f"Would cancel: {hit}. All: {counts_line(preview)}.",
             *((f"The devices named: {named_line(named)}.",) if named is not None else ()),
             *warnings(order, preview, plan),
+            *(() if isinstance(verdict, Allowed) else (verdict_line(verdict),)),
             f"{calls} {seconds(estimate)} at the account's rate. Plan {plan.digest[:12]}.",
             f"To order it: {COMMAND} {_order_line(order)}",
         )
     )
+
+
+def verdict_line(verdict: NeedsApproval | Denied) -> str:
+    """Say why whoever asks may not go on alone."""
+    if isinstance(verdict, Denied):
+        return f"Nobody may do this: {verdict.reason}."
+    return f"Needs {approvals(verdict.people)} before it runs: {'; '.join(verdict.reasons)}."
+
+
+def approvals(people: int) -> str:
+    """Write how many people have to approve."""
+    return "a second person's approval" if people == 1 else f"the approval of {people} other people"
 
 
 def _order_line(order: Cancel) -> str:
@@ -233,3 +255,10 @@ def _order_line(order: Cancel) -> str:
 def ordered_again(new: int | None) -> str:
     """Say as what the rest of a cancellation was ordered again; `None`: the order for it came to nothing."""
     return f"ordered again as #{new}" if new else "may be ordered again, as the order for its rest came to nothing"
+
+
+def one_line(state: State) -> str:
+    """Return a cancellation on one line of a list, as plain text."""
+    size = f" · {tasks(state.size)}" if state.plan is not None and state.plan.statuses else ""
+    what = f"{target(state.order)} on {state.account}{size}"
+    return f"#{state.id} {state.phase.value} · {what} · {state.requester} · {state.at:%Y-%m-%d %H:%M} UTC"

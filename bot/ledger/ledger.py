@@ -1,7 +1,7 @@
 """The ledger: `decide` is the one write, and state rows are the fold of the events they stand beside."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -12,6 +12,7 @@ from bot.domain.cancellation import State
 from bot.domain.decisions import Decision, Refusal, retried
 from bot.domain.events import Event, NewEvent, canonical, stamp, whole
 from bot.domain.fold import apply
+from bot.domain.guard import Guard, changes
 from bot.domain.order import listed
 from bot.ledger.chain import GENESIS, digest, event_of, moment
 from bot.ledger.leases import Lease, LeaseLostError, Leases
@@ -72,43 +73,54 @@ class Ledger(Reader):
         old: int,
         event: NewEvent,
         *,
+        delivery: str | None = None,
         names: tuple[str, ...] = (),
         late: Callable[[], Refusal | None] = lambda: None,
     ) -> Ordered | Refusal:
         """Open a cancellation over what `old` left over, and link both; a second time it is that same one.
 
+        The same `delivery` again gives what it gave before, also where that came to nothing meanwhile.
         `late` is asked when the write is this one's turn: what has been given up on meanwhile must not happen.
         """
         with self._store.writing():
+            if seen := self._delivered(delivery):
+                return seen
             if refusal := late():
                 return refusal
             state = self.state(old)
             if state is not None and state.retried_as is not None:
+                self._keep_delivery(delivery, state.retried_as, self._time())
                 return Ordered(state.retried_as, repeated=True)
             new = self._next()
             linked = self._decide(old, lambda latest, now: retried(latest, now, actor=event.actor, new=new))
             if isinstance(linked, Refusal):
                 return linked
-            ordered = self._order(event, None, names)
+            ordered = self._order(event, delivery, names)
         self._tell()
         return ordered
 
     def _order(self, event: NewEvent, delivery: str | None, names: tuple[str, ...]) -> Ordered:
-        key = sha256(delivery.encode()).hexdigest() if delivery else None
-        if seen := self._store.one("select cancellation from deliveries where key = :key", {"key": key}):
-            return Ordered(seen["cancellation"], repeated=True)
+        if seen := self._delivered(delivery):
+            return seen
         identity = self._next()
         if names:
             self.keep_list(names)
         stored = self._append(event, identity, 1)
-        if key:
-            self._store.run("delete from deliveries where at < :old", {"old": stamp(stored.at - DELIVERED_AGAIN)})
-            self._store.run(
-                "insert into deliveries (key, cancellation, at) values (:key, :cancellation, :at)",
-                {"key": key, "cancellation": identity, "at": stamp(stored.at)},
-            )
+        self._keep_delivery(delivery, identity, stored.at)
         self._rows.keep(apply(None, stored), stored.digest, before=None)
         return Ordered(identity, repeated=False)
+
+    def _delivered(self, delivery: str | None) -> Ordered | None:
+        seen = self._store.one("select cancellation from deliveries where key = :key", {"key": _key(delivery)})
+        return Ordered(seen["cancellation"], repeated=True) if seen else None
+
+    def _keep_delivery(self, delivery: str | None, cancellation: int, at: datetime) -> None:
+        if delivery:
+            self._store.run("delete from deliveries where at < :old", {"old": stamp(at - DELIVERED_AGAIN)})
+            self._store.run(
+                "insert into deliveries (key, cancellation, at) values (:key, :cancellation, :at)",
+                {"key": _key(delivery), "cancellation": cancellation, "at": stamp(at)},
+            )
 
     def _next(self) -> int:
         row = self._store.one("select coalesce(max(cancellation), 0) + 1 as id from events")
@@ -168,6 +180,21 @@ class Ledger(Reader):
                 return
             self.append(event)
 
+    def keep_guards(self, actor: str, guards: Mapping[str, Guard]) -> None:
+        """Record which accounts' guards are others than when the bot, or a command, last started on this ledger."""
+        with self._store.writing():
+            rows = self._store.run("select account, guard from guards")
+            before = {str(row["account"]): json.loads(row["guard"]) for row in rows}
+            for event in changes(actor, before, guards):
+                self._append(event, None, None)
+            self._store.run("delete from guards")
+            for account, guard in guards.items():
+                self._store.run(
+                    "insert into guards (account, guard) values (:account, :guard)",
+                    {"account": account, "guard": canonical(guard)},
+                )
+        self._tell()
+
     def keep_list(self, names: tuple[str, ...]) -> str:
         """Store a list of names once, and return its SHA-256 (of the names, one a line)."""
         key = listed(names).sha256
@@ -208,3 +235,7 @@ class Ledger(Reader):
     def _tell(self) -> None:
         for changed in self._listeners:
             changed()
+
+
+def _key(delivery: str | None) -> str | None:
+    return sha256(delivery.encode()).hexdigest() if delivery else None

@@ -1,5 +1,6 @@
 """Holds what the ledger keeps against its events: the chain, the state rows, the lists."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
@@ -30,6 +31,7 @@ class Proof:
         found, older = verify(self._rows()), self._kept.older()
         self._verify_states(older=older)
         self._verify_lists()
+        self._verify_guards()
         return replace(found, older=older)
 
     def _verify_states(self, *, older: bool) -> None:
@@ -56,6 +58,18 @@ class Proof:
             kept = self._store.one("select names from lists where sha256 = :key", {"key": row["sha256"]})
             if kept is None or sha256(str(kept["names"]).encode()).hexdigest() != row["sha256"]:
                 raise TamperedError(f"the list {row['sha256']} does not have that SHA-256", event=None)
+
+    def _verify_guards(self) -> None:
+        """Hold what is kept of the accounts' guards against their last change: hidden, a later change would be, too."""
+        changed = {
+            body["account"]: body["after"]
+            for row in self._store.run("select body from events where kind = 'guard_changed' order by id")
+            if (body := json.loads(row["body"]))
+        }
+        for account, after in changed.items():
+            row = self._store.one("select guard from guards where account = :account", {"account": account})
+            if (json.loads(row["guard"]) if row else None) != after:
+                raise TamperedError(f"the guard kept of account {account} is not that of its last change", event=None)
 
     def _rows(self) -> Iterator[dict[str, Any]]:
         after = 0

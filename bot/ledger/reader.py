@@ -1,6 +1,6 @@
 """What is asked of the ledger: states, events, lists of names, and whether all of it holds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -51,6 +51,24 @@ class Reader:
         """Return the latest cancellations that got as far as a card, newest first."""
         return self._rows.states("where carded = 1 order by id desc limit :n", {"n": count})
 
+    def every(self) -> Iterator[State]:
+        """Yield every cancellation, newest first."""
+        row = self._store.one("select coalesce(max(cancellation), 0) as id from events")
+        for cancellation in range(int(row["id"]) if row else 0, 0, -1):
+            state = self.state(cancellation)
+            if state is not None:
+                yield state
+
+    def broke_glass(self) -> Iterator[State]:
+        """Yield the cancellations that went on without the approval they needed, newest first.
+
+        The events say which they are: a state row that hides it is not asked.
+        """
+        for row in self._store.run(
+            "select distinct cancellation as id from events where kind = 'broke_glass' order by cancellation desc"
+        ):
+            yield self._rows.rebuilt(row["id"])
+
     def story(self, cancellation: int, *, after: int = 0) -> list[Event]:
         """Return a cancellation's events in order, those with an id above `after`."""
         rows = self._store.run(
@@ -80,14 +98,23 @@ class Reader:
         return int(row["n"]) if row else 0
 
     def ran_alone(self, state: State, *, window: timedelta) -> int:
-        """Sum the devices that the requester of `state` ran alone on its quota within `window`, this one left out."""
+        """Sum the devices that the requester of `state` runs alone on its quota, or ran within `window`; not its own.
+
+        The account counts beside the quota: a quota that is given another name forgets nothing.
+        """
+        return self.ran_alone_by(state.requester, state.account, state.quota, window=window, besides=state.id)
+
+    def ran_alone_by(self, requester: str, account: str, quota: str, *, window: timedelta, besides: int = 0) -> int:
+        """Sum what somebody runs alone, or ran within `window`, for whom there need not be an order yet."""
         row = self._store.one(
-            "select coalesce(sum(alone), 0) as n from cancellations where requester = :requester and quota = :quota"
-            " and id <> :id and alone > 0 and alone_at > :since",
+            "select coalesce(sum(alone), 0) as n from cancellations where requester = :requester"
+            " and (quota = :quota or account = :account) and id <> :id and alone > 0"
+            " and (open = 1 or alone_at > :since)",
             {
-                "requester": state.requester,
-                "quota": state.quota,
-                "id": state.id,
+                "account": account,
+                "requester": requester,
+                "quota": quota,
+                "id": besides,
                 "since": stamp(self._now() - window),
             },
         )

@@ -3,11 +3,11 @@
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from cachetools import LRUCache
 
+from bot.domain.approval import ran_alone
 from bot.domain.cancellation import FORM, OPEN, STATE, Phase, State
 from bot.domain.errors import LedgerError
 from bot.domain.events import Event, stamp
@@ -167,7 +167,7 @@ def _is_large(state: State) -> bool:
 
 def columns(state: State) -> dict[str, Any]:
     """Return what a state row says beside the state itself, for the queries."""
-    alone, alone_at = _alone(state)
+    alone, alone_at = ran_alone(state)
     return {
         "id": state.id,
         "event": state.event,
@@ -182,13 +182,3 @@ def columns(state: State) -> dict[str, Any]:
         "alone": alone,
         "alone_at": stamp(alone_at) if alone_at else None,
     }
-
-
-def _alone(state: State) -> tuple[int, datetime | None]:
-    """Return what this cancellation adds to its requester's window; what ended with nothing sent is given back."""
-    if state.confirmed_at is None or state.plan is None:
-        return 0, None
-    nothing_sent = state.run is None or not state.run.sent
-    if state.ended is not None and nothing_sent:
-        return 0, None
-    return state.plan.at_most or 0, state.confirmed_at

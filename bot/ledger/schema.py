@@ -83,6 +83,12 @@ MIGRATIONS: Final[tuple[tuple[str, str], ...]] = (
         create table forms (form integer primary key);
         """,
     ),
+    (
+        "0007_guards",
+        """
+        create table guards (account text primary key, guard text not null);
+        """,
+    ),
 )
 
 

@@ -11,6 +11,7 @@ from bot.domain.decisions import Decided, Decision, Refusal
 from bot.domain.events import Kind
 from bot.domain.offer import CANCEL_JOB
 from bot.domain.order import CancelJob
+from bot.domain.policy import Allowed
 from bot.domain.reading import Counts
 from bot.domain.running import MOST_ATTEMPTS, RETRY_WITHIN
 from bot.domain.status import Status
@@ -155,6 +156,15 @@ def test_an_unknown_call_is_not_a_failed_one() -> None:
     assert (Phase.PARTLY_DONE, Phase.FAILED) == (unknown.state.phase, failed.state.phase)
 
 
+def test_an_ended_run_is_not_settled_any_more() -> None:
+    """What a look shows of an unknown call after the end changes nothing about how the run ended."""
+    life = Life().after(*RUNNING, send(), record(UNKNOWN), finish())
+    before = life.state
+
+    assert isinstance(life.decide(record(DONE, by="read")), Refusal)
+    assert before == life.state
+
+
 def test_an_answer_is_taken_once() -> None:
     """A second answer to the same attempt is refused unless a read brings it."""
     life = Life().after(*RUNNING, send(), record(UNKNOWN))
@@ -280,7 +290,8 @@ def test_a_scheduled_batch_that_began_is_nothing_to_cancel() -> None:
             preview=preview(counts),
             plan=frozen,
             estimate=1,
-            approval=ACCOUNT.approval,
+            verdict=Allowed(),
+            account=ACCOUNT,
             evidence=EVIDENCE,
         )
 

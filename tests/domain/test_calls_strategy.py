@@ -10,6 +10,7 @@ from bot.domain.cancellation import LATER, Phase
 from bot.domain.decisions import Decision
 from bot.domain.offer import CANCEL_STRATEGY
 from bot.domain.order import CancelStrategy
+from bot.domain.policy import Allowed
 from bot.domain.status import Status
 from tests.builders import (
     ACCOUNT,
@@ -46,7 +47,8 @@ def strategy(*ways: Decision, order: CancelStrategy = BOTH, dynamic: bool = True
         preview=seen,
         plan=plan(order=order),
         estimate=1,
-        approval=EASY.approval,
+        verdict=Allowed(),
+        account=EASY,
         evidence=EVIDENCE,
     )
     begin: Decision = lambda state, now: running.start(  # noqa: E731

@@ -11,7 +11,7 @@ from bot.domain.cancellation import BEFORE_START, OPEN, Phase
 from bot.domain.decisions import Decision, Refusal
 from bot.domain.events import BOT, Kind
 from bot.domain.offer import CANCEL_JOB
-from bot.domain.policy import Denied, NeedsApproval, policy_in_force
+from bot.domain.policy import policy_in_force
 from bot.domain.reading import Counts
 from bot.domain.secret import Secret
 from bot.domain.status import Status
@@ -26,11 +26,14 @@ from tests.builders import (
     ORDER,
     RAN,
     RUNNING,
+    STRICT,
     THROTTLED,
     WAITING,
     Life,
     Made,
     account,
+    approve,
+    break_glass,
     confirm,
     finish,
     life_in,
@@ -38,6 +41,7 @@ from tests.builders import (
     plan,
     record,
     refuse_order,
+    reject,
     send,
     show_preview,
     start,
@@ -57,6 +61,9 @@ APPENDS: dict[str, tuple[Decision, dict[Phase, tuple[Kind, ...]]]] = {
         {Phase.WAITING_CONFIRMATION: (Kind.WITHDRAWN,), Phase.WAITING_APPROVAL: (Kind.WITHDRAWN,)},
     ),
     "expire": (decisions.expire, {}),
+    "approve": (approve(), {Phase.WAITING_APPROVAL: (Kind.APPROVED,)}),
+    "reject": (reject(), {Phase.WAITING_APPROVAL: (Kind.REJECTED,)}),
+    "break_glass": (break_glass(on=account(approval=STRICT)), {Phase.WAITING_APPROVAL: (Kind.BROKE_GLASS,)}),
     "void": (void(), dict.fromkeys(BEFORE_START, (Kind.VOIDED,))),
     "start": (start(), {Phase.APPROVED: (Kind.STARTED,)}),
     "stop": (stop(), {Phase.APPROVED: (Kind.STOPPED, Kind.FINISHED), Phase.RUNNING: (Kind.STOPPED,)}),
@@ -146,8 +153,10 @@ def test_a_confirmation_says_what_was_confirmed() -> None:
     assert {
         "v": 1,
         "plan": plan().digest,
-        "policy": policy_in_force(ACCOUNT.approval),
+        "policy": policy_in_force(ACCOUNT),
         "ran_alone": 9,
+        "needs": 0,
+        "reasons": [],
         "evidence": dict(EVIDENCE),
     } == event.body
 
@@ -359,40 +368,24 @@ def test_a_start_records_what_it_rests_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("approval", "ran_alone", "expected"),
+    ("approval", "ran_alone", "phase"),
     [
-        (Approval(above=59), 0, Made(kinds=(Kind.CONFIRMED,))),
-        (Approval(above=58), 0, REFUSED),
-        (Approval(above=100), 41, Made(kinds=(Kind.CONFIRMED,))),
-        (Approval(above=100), 42, REFUSED),
-        (Approval(always=("notified",)), 0, REFUSED),
+        (Approval(above=59), 0, Phase.APPROVED),
+        (Approval(above=58), 0, Phase.WAITING_APPROVAL),
+        (Approval(above=100), 41, Phase.APPROVED),
+        (Approval(above=100), 42, Phase.WAITING_APPROVAL),
+        (Approval(always=("notified",)), 0, Phase.WAITING_APPROVAL),
     ],
 )
-def test_a_confirmation_alone_stays_within_the_policy(approval: Approval, ran_alone: int, expected: Made) -> None:
-    """The requester alone confirms up to `above`, with what they ran alone lately added, and is refused beyond."""
-    life = life_in(Phase.WAITING_CONFIRMATION)
+def test_a_confirmation_alone_stays_within_the_policy(approval: Approval, ran_alone: int, phase: Phase) -> None:
+    """The requester alone starts up to `above`, with what they ran alone lately added; beyond approvers are asked."""
+    life = life_in(Phase.WAITING_CONFIRMATION).after(confirm(approval=approval, ran_alone=ran_alone))
 
-    assert expected == made(life.decide(confirm(approval=approval, ran_alone=ran_alone)))
+    assert phase is life.state.phase
 
 
 def test_an_unknown_size_is_not_confirmed_alone() -> None:
-    """Where the cloud does not tell how many, the requester alone may not confirm."""
-    life = Life().after(show_preview({**COUNTS, Status.UNCONFIRMED: None}))
+    """Where the cloud does not tell how many, the requester alone does not start it."""
+    life = Life().after(show_preview({**COUNTS, Status.UNCONFIRMED: None}), confirm())
 
-    assert REFUSED == made(life.decide(confirm()))
-
-
-@pytest.mark.parametrize(
-    ("verdict", "said"),
-    [
-        (Denied("no status was named"), "This may not be cancelled: no status was named. Nothing was changed."),
-        (NeedsApproval(1, ("a", "b")), "This needs a second person to approve it (a; b)"),
-        (NeedsApproval(2, ("a",)), "This needs 2 more people to approve it (a)"),
-    ],
-)
-def test_a_verdict_is_said_in_words(verdict: NeedsApproval | Denied, said: str) -> None:
-    """A verdict that stops the requester says why."""
-    reason = decisions.verdict_reason(verdict)
-
-    assert said == reason[: len(said)]
-    assert "Nothing was changed." in reason
+    assert Phase.WAITING_APPROVAL is life.state.phase

@@ -17,6 +17,7 @@ from bot.domain.leftover import MOVED_ON, MOVED_OR_OURS, Leftover, left_over, le
 from bot.domain.offer import CANCEL_DEVICES
 from bot.domain.order import Cancel, CancelDevices, CancelJob, CancelStrategy, listed
 from bot.domain.plan import freeze
+from bot.domain.policy import Allowed
 from bot.domain.status import Status
 from tests.builders import (
     ACCOUNT,
@@ -128,7 +129,14 @@ def test_a_firmware_is_named_again() -> None:
         del now
         frozen = freeze(order, seen, ACCOUNT, {"J1": NAMES, "J2": some})
         return decisions.show_preview(
-            state, state.at, preview=seen, plan=frozen, estimate=1, approval=ACCOUNT.approval, evidence=EVIDENCE
+            state,
+            state.at,
+            preview=seen,
+            plan=frozen,
+            estimate=1,
+            verdict=Allowed(),
+            account=ACCOUNT,
+            evidence=EVIDENCE,
         )
 
     confirmed = confirm(approval=replace(ACCOUNT.approval, above=1000))
@@ -164,7 +172,8 @@ def strategy(*way: Decision, order: Cancel = STRATEGY) -> State:
             preview=preview(),
             plan=freeze(order, preview(), ACCOUNT),
             estimate=1,
-            approval=ACCOUNT.approval,
+            verdict=Allowed(),
+            account=ACCOUNT,
             evidence=EVIDENCE,
         )
 

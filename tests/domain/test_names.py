@@ -17,6 +17,7 @@ names = st.sets(st.text("abcXYZ019-_.:@", min_size=1, max_size=64), min_size=1)
         "a\nb\nc\n",
         "c,b,a",
         "a, b ;c",
+        "a , b\n\tc",
         "a\r\nb\r\nc\r\n",
         "  a\n\n\tb\n c  ",
         "a\nb\nc\na\nb",
@@ -29,7 +30,7 @@ names = st.sets(st.text("abcXYZ019-_.:@", min_size=1, max_size=64), min_size=1)
     ],
 )
 def test_the_ways_to_write_a_list(text: str) -> None:
-    """Lines, commas, semicolons, blanks, quotes and a byte order mark all come to the same: sorted, each once."""
+    """Lines, commas, semicolons, quotes, blanks around and a byte order mark come to the same: sorted, each once."""
     assert ("a", "b", "c") == read_names(text)
 
 
@@ -46,6 +47,16 @@ def test_only_the_first_line_is_a_heading() -> None:
     """A device that is called `name` is one, wherever it does not stand for a heading."""
     assert ("a", "name") == read_names("a\nname")
     assert ("Device", "a") == read_names("Device,a")
+
+
+@pytest.mark.parametrize("between", [" ", "\t", "  ", "\u3000"])
+def test_a_blank_separates_nothing(between: str) -> None:
+    """Two words in a line are no two devices: the line is refused, and quoted with its number."""
+    with pytest.raises(UsageError) as refused:
+        read_names(f"pump-1\npump-2{between}pump-3\n")
+
+    assert "in line 2. Nothing was changed." in str(refused.value)
+    assert "pump-3" in str(refused.value)
 
 
 def test_case_is_kept() -> None:
@@ -92,7 +103,7 @@ def test_a_hundred_thousand_are_the_most() -> None:
         read_names("\n".join([*lines, "one-more"]))
 
 
-@given(names, st.sampled_from(["\n", "\r\n", ",", ";", "\t", " ", " , "]), st.sampled_from(["", '"', "'"]))
+@given(names, st.sampled_from(["\n", "\r\n", ",", ";", " \n", " , "]), st.sampled_from(["", '"', "'"]))
 @settings(deadline=None, max_examples=200, derandomize=True)
 def test_what_is_written_is_read(given_names: set[str], between: str, quote: str) -> None:
     """However a set of names is written, exactly that set is read."""

@@ -169,10 +169,10 @@ VERDICTS = [
         (Q,),
         60,
         41,
-        NeedsApproval(1, ("up to 60 devices and the 41 you ran alone lately are more than 100",)),
+        NeedsApproval(1, ("up to 60 devices and the 41 run alone lately are more than 100",)),
     ),
     (HUNDRED, (Q,), None, 0, NeedsApproval(1, ("the cloud does not tell how many devices it is",))),
-    (HUNDRED, (Q, P), 1, 0, NeedsApproval(1, ("`in-progress` always needs one",))),
+    (HUNDRED, (Q, P), 1, 0, NeedsApproval(1, ("“in-progress” always needs one",))),
     (
         Approval(above=0, always=("queued", "notified"), people=2),
         (Q, N),
@@ -181,8 +181,8 @@ VERDICTS = [
         NeedsApproval(
             2,
             (
-                "`queued` always needs one",
-                "`notified` always needs one",
+                "“queued” always needs one",
+                "“notified” always needs one",
                 "up to 1,000,000 devices are more than 0",
             ),
         ),
@@ -225,15 +225,20 @@ def test_the_policy_is_stored_as_whole_numbers() -> None:
         "expires": 90,
         "run_within": 60,
         "window": 3600,
+        "approvers": [BOB],
+        "break_glass": [ANN],
     }
 
     assert expected == policy_in_force(
-        Approval(
-            above=7,
-            always=("strategy",),
-            people=2,
-            expires=timedelta(seconds=90),
-            run_within=timedelta(minutes=1),
+        account(
+            approval=Approval(
+                above=7,
+                always=("strategy",),
+                people=2,
+                expires=timedelta(seconds=90),
+                run_within=timedelta(minutes=1),
+                break_glass=(ANN,),
+            )
         )
     )
 
@@ -243,11 +248,14 @@ def test_the_policy_is_stored_as_whole_numbers() -> None:
     [
         (
             ACCOUNT,
-            "prod (aliyun, in C0OPS): U0ANN, S0ONCALL may cancel up to 100 alone; in-progress always needs approval",
+            (
+                "prod (aliyun, in C0OPS): U0ANN, S0ONCALL may cancel up to 100 alone;"
+                " in-progress and more needs 1 approval of U0BOB"
+            ),
         ),
         (
-            account(requesters=(), channels=(), approval=Approval(above=2000, always=())),
-            "prod (aliyun, in no channel): nobody may cancel up to 2,000 alone",
+            account(requesters=(), channels=(), approvers=(), approval=Approval(above=2000, always=(), people=2)),
+            "prod (aliyun, in no channel): nobody may cancel up to 2,000 alone; more needs 2 approvals of nobody",
         ),
     ],
 )

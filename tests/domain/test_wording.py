@@ -27,7 +27,7 @@ from bot.domain.wording import (
     tasks,
     warnings,
 )
-from tests.builders import COUNTS, DEVICES, DRAINED, NAMES, ORDER, named, plan, plan_by_name, preview, reading
+from tests.builders import ALONE, COUNTS, DEVICES, DRAINED, NAMES, ORDER, named, plan, plan_by_name, preview, reading
 
 S, U, Q, N, P = Status
 
@@ -142,7 +142,7 @@ def test_no_choice_where_there_is_nothing() -> None:
 
 def test_a_preview_ends_with_the_line_that_orders_it() -> None:
     """The answer to `preview` shows counts, estimate and digest, and the command to type."""
-    lines = preview_lines(ORDER, preview(), plan(), estimate=61).splitlines()
+    lines = preview_lines(ORDER, preview(), plan(), estimate=61, verdict=ALONE).splitlines()
 
     assert [
         "Preview, nothing was changed. J1 · “Spring” · to 2.1 · the batch is under way",
@@ -291,7 +291,10 @@ def test_no_device_to_send_is_nothing_to_do() -> None:
 def test_many_names_are_not_written_out() -> None:
     """The line that orders a preview holds the names up to fifty of them, and says how many there are beyond."""
     few = replace(DEVICES, names=NAMES[:50])
-    lines = [preview_lines(order, preview(), plan_by_name(), estimate=3).splitlines()[-1] for order in (few, DEVICES)]
+    lines = [
+        preview_lines(order, preview(), plan_by_name(), estimate=3, verdict=ALONE).splitlines()[-1]
+        for order in (few, DEVICES)
+    ]
 
     assert f"To order it: /ota-cancel devices {','.join(NAMES[:50])} job J1" == lines[0]
     assert "To order it: /ota-cancel devices pump-001 job J1   (with all 450 names)" == lines[1]

@@ -65,7 +65,8 @@ def alone(ledger: Ledger, count: int) -> None:
         return confirm(approval=Approval(above=300), ran_alone=ran)(state, at)
 
     for identity in range(1, count + 1):
-        say("confirmed" if isinstance(ledger.decide(identity, decision), State) else "refused")
+        decided = ledger.decide(identity, decision)
+        say(decided.phase.value if isinstance(decided, State) else decided.reason)
 
 
 def deliver(ledger: Ledger, count: int) -> None:
