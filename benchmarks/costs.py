@@ -23,6 +23,7 @@ from bot.domain.account import Account, Approval, Qps
 from bot.domain.account import Cloud as CloudName
 from bot.domain.order import CancelDevices
 from bot.domain.plan import Job, Preview, freeze
+from bot.domain.policy import Allowed
 from bot.domain.reading import Named, Reading
 from bot.domain.secret import Secret
 from bot.domain.status import Status
@@ -196,7 +197,8 @@ def whole(ledger: Ledger, names: tuple[str, ...]) -> None:
             preview=preview,
             plan=plan,
             estimate=1,
-            approval=at.approval,
+            verdict=Allowed(),
+            account=at,
             evidence={},
         ),
         lists=[names],

@@ -20,6 +20,7 @@ from bot.engine.directory import TerminalDirectory
 from bot.engine.executor import Executor
 from bot.engine.intake import Intake
 from bot.engine.keeper import Halt, Keeper
+from bot.engine.presses import Presses
 from bot.playground.cloud.aliyun_cloud import QPS, AliyunCloud
 from bot.wiring import build_engine, now, open_ledger
 
@@ -93,7 +94,7 @@ class Bot:
 
     def press(self, button: str, cancellation: int) -> float:
         """Press a button; return when that was stored, in monotonic seconds."""
-        done = self._intake.press(button, cancellation, ASKER, None, in_time=lambda: True)
+        done = Presses(self._engine.rooms).press(button, cancellation, ASKER, None, in_time=lambda: True)
         if isinstance(done, Refusal):
             raise RuntimeError(done.reason)  # noqa: TRY004 - it is a refusal, not a wrong type
         return time.monotonic()
@@ -116,6 +117,10 @@ class Told:
     def tell(self, state: State, text: str) -> None:
         """Say it."""
         print(f"#{state.id}: {text}", flush=True)
+
+    def ask_anyway(self, state: State, like: State) -> None:
+        """Say it."""
+        print(f"#{state.id}: already #{like.id}", flush=True)
 
 
 class _Processes(BaseManager):

@@ -62,6 +62,10 @@ def _audit(command: argparse.ArgumentParser) -> None:
     )
     _needs_config(verifying)
     verifying.set_defaults(do=audit.verify)
+    listing = verbs.add_parser("list", help="list the cancellations, newest first", description=audit.listed.__doc__)
+    listing.add_argument("--broke-glass", action="store_true", help="only those that went on without their approval")
+    _needs_config(listing)
+    listing.set_defaults(do=audit.listed)
 
 
 def _needs_config(command: argparse.ArgumentParser) -> None:

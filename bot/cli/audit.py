@@ -3,9 +3,25 @@
 import argparse
 import sys
 
+from bot.cli.shown import say
 from bot.config import load
 from bot.domain.errors import TamperedError
+from bot.domain.wording import one_line
 from bot.wiring import open_ledger
+
+
+def listed(given: argparse.Namespace) -> int:
+    """Print every cancellation, newest first; with --broke-glass those that went on without their approval, and why."""
+    ledger = open_ledger(load(given.config, given.environ, needs=frozenset()), readonly=True)
+    try:
+        for state in ledger.broke_glass() if given.broke_glass else ledger.every():
+            say(one_line(state))
+            if state.broke_glass is not None:
+                mark = state.broke_glass
+                say(f"    glass broken by {mark.actor} at {mark.at:%Y-%m-%d %H:%M} UTC: {mark.reason}")
+    finally:
+        ledger.close()
+    return 0
 
 
 def verify(given: argparse.Namespace) -> int:

@@ -8,39 +8,45 @@ import threading
 from dataclasses import dataclass
 
 from bot.cli.shown import TerminalReporter, finished, say, show, what_to_type
+from bot.cli.signals import interrupting
 from bot.cli.typed import Typed, read_typed
 from bot.config import Need, Settings, load
+from bot.domain import decisions
 from bot.domain.account import Account
-from bot.domain.cancellation import OPEN, Phase, State
+from bot.domain.cancellation import OPEN, WAITING, Phase, State
 from bot.domain.decisions import Refusal
 from bot.domain.errors import LedgerError, UsageError
 from bot.domain.order import Cancel, CancelJob
 from bot.domain.policy import choose_account
-from bot.domain.wording import COMMAND
+from bot.domain.wording import COMMAND, approvals
 from bot.engine.directory import TERMINAL, TerminalDirectory
 from bot.engine.executor import Executor
 from bot.engine.intake import Intake
 from bot.engine.keeper import Halt, HaltError, Renewer
-from bot.wiring import Engine, build_engine, now, open_ledger
+from bot.engine.presses import Presses
+from bot.wiring import Engine, build_engine, keep_guards, now, open_ledger
 from bot.wiring.logs import set_up
 
 
 def cancel(given: argparse.Namespace) -> int:
-    """Preview, ask for the job's id, cancel, and wait for the end; Ctrl-C stops the run."""
+    """Preview, ask for the job's id, cancel, and wait for the end; Ctrl-C, SIGTERM and SIGHUP stop the run."""
+    with interrupting():
+        return _cancel(given)
+
+
+def _cancel(given: argparse.Namespace) -> int:
     typed = read_typed(given.words)
     settings = load(given.config, given.environ, needs=frozenset({Need.CLOUDS}))
     set_up(secrets=settings.secrets, verbose=given.verbose)
     halt = Halt()
     engine = build_engine(settings, open_ledger(settings), TerminalDirectory(now=now), halt)
+    keep_guards(engine.rooms.ledger, _actor(), settings)
     renewer = Renewer(engine.rooms)
     renewer.start()
     try:
         return _Session(engine=engine, settings=settings, actor=_actor()).handle(typed)
     except KeyboardInterrupt:
-        print(
-            "\nLeft at once. What was confirmed stays in the ledger; a running bot brings it to its end.",
-            file=sys.stderr,
-        )
+        print("Left. What was confirmed stays in the ledger; a running bot brings it to its end.", file=sys.stderr)
         return 1
     finally:
         halt.ask()
@@ -65,6 +71,10 @@ class _Session:
     @property
     def intake(self) -> Intake:
         return Intake(self.engine.rooms, TerminalReporter())
+
+    @property
+    def presses(self) -> Presses:
+        return Presses(self.engine.rooms)
 
     def handle(self, typed: Typed) -> int:
         order = typed.order
@@ -91,31 +101,74 @@ class _Session:
         channel = next(iter(account.channels), None)  # where a running bot shows the card
         ordered = self.intake.order(self.actor, order, account, channel=channel, via="terminal", delivery=None)
         try:
-            button = self._asked(ordered.id)
+            starts = self._asked(ordered.id)
         except (EOFError, KeyboardInterrupt):
-            button = "withdraw"
-        return self._run(ordered.id) if button and self._pressed(button, ordered.id) else 1
+            starts = self._left(ordered.id)
+        return self._run(ordered.id) if starts else 1
 
-    def _asked(self, cancellation: int) -> str | None:
-        """Check an order, show what it would do, and return the answer to it; `None` where there is nothing to ask."""
+    def _asked(self, cancellation: int) -> bool:
+        """Check an order, show what it would do, and ask for all that it needs; returns whether it may start."""
         self.intake.check(cancellation)
         state = self._state(cancellation)
+        if state.held is not None:
+            typed = input("Type anyway to order it all the same, anything else to leave: ").strip()
+            if typed != "anyway" or not self._pressed("order_anyway", cancellation):
+                return self._left(cancellation)
+            return self._asked(cancellation)
         if state.phase is Phase.REFUSED:
             say(f"You are {self.actor} here; `requesters` of account {state.account} would have to list that.")
         if state.phase is not Phase.WAITING_CONFIRMATION:
-            return None
+            return False
         show(state)
-        wanted, whose = what_to_type(state)
-        typed = input(f"Type the {whose} id ({wanted}) to cancel them, anything else to leave: ").strip()
-        return "confirm" if typed == wanted else "withdraw"
+        if not self._typed_id(state, "to cancel them"):
+            return self._left(cancellation)
+        if not self._pressed("confirm", cancellation):
+            return False
+        state = self._state(cancellation)
+        return self._glass_broken(state) if state.phase is Phase.WAITING_APPROVAL else True
 
-    def _pressed(self, button: str, cancellation: int) -> bool:
-        done = self.intake.press(button, cancellation, self.actor, None, in_time=lambda: True)
+    def _glass_broken(self, state: State) -> bool:
+        """Ask somebody who is listed for it whether to go on without the approval that nobody gives at a terminal."""
+        say(f"It needs {approvals(state.needs)} ({'; '.join(state.reasons)}). You may go on without, marked for ever.")
+        reason = input("Type why it cannot wait for that, nothing to leave: ").strip()
+        if not reason or not self._typed_id(state, "once more, to break the glass"):
+            return self._left(state.id)
+        return self._pressed("break_glass", state.id, reason=reason)
+
+    def _typed_id(self, state: State, to_do: str) -> bool:
+        wanted, whose = what_to_type(state)
+        return input(f"Type the {whose} id ({wanted}) {to_do}, anything else to leave: ").strip() == wanted
+
+    def _left(self, cancellation: int) -> bool:
+        """Take the order back, where it has got so far."""
+        state = self._state(cancellation)
+        if state.phase in WAITING:
+            self._pressed("withdraw", cancellation)
+        elif state.held is not None:
+            print(f"#{cancellation} is left at that. Nothing was cancelled.")
+        elif state.phase is Phase.CHECKING:
+            self._void(cancellation)
+        elif state.phase in {Phase.APPROVED, Phase.RUNNING}:
+            self._pressed("stop", cancellation)
+        return False
+
+    def _void(self, cancellation: int) -> None:
+        """End an order that is still being checked: a running bot would go on with it."""
+        reason = "its asker left while it was being checked"
+        done = self.engine.rooms.ledger.decide(
+            cancellation, lambda state, now: decisions.void(state, now, reason=reason)
+        )
+        print(done.reason if isinstance(done, Refusal) else f"#{cancellation} is taken back. Nothing was cancelled.")
+
+    def _pressed(self, button: str, cancellation: int, *, reason: str = "") -> bool:
+        done = self.presses.press(button, cancellation, self.actor, None, in_time=lambda: True, reason=reason)
         if isinstance(done, Refusal):
             say(done.reason)
         elif button == "withdraw":
             print(f"#{cancellation} is withdrawn. Nothing was cancelled.")
-        return button == "confirm" and not isinstance(done, Refusal)
+        elif button == "stop":
+            print("Stopping: what is out comes to its end.")
+        return not isinstance(done, Refusal)
 
     def _run(self, cancellation: int) -> int:
         runner = threading.Thread(target=self._work, args=(cancellation,), name="run")
@@ -125,7 +178,8 @@ class _Session:
         finally:
             self.engine.halt.ask()
             runner.join()
-        finished(state, self.engine.rooms.ledger.names)
+        ledger = self.engine.rooms.ledger
+        finished(state, ledger.names, ledger.story(cancellation))
         return 0 if state.phase is Phase.DONE else 1
 
     def _work(self, cancellation: int) -> None:
@@ -146,8 +200,7 @@ class _Session:
             try:
                 return self._wait(cancellation)
             except KeyboardInterrupt:
-                done = self.intake.press("stop", cancellation, self.actor, None, in_time=lambda: True)
-                print(done.reason if isinstance(done, Refusal) else "Stopping: what is out comes to its end.")
+                self._pressed("stop", cancellation)
 
     def _wait(self, cancellation: int) -> State:
         shown = ""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bot.cli.reach import reach_directly
 from bot.config import Mode, Need, Settings, load
-from bot.domain.policy import alone
+from bot.domain.policy import alone, unguarded
 from bot.engine.directory import TerminalDirectory
 from bot.engine.keeper import Halt
 from bot.ledger.ledger import Ledger
@@ -22,11 +22,13 @@ def check(given: argparse.Namespace) -> int:
     settings = load(given.config, given.environ, needs=frozenset({Need.SLACK, Need.CLOUDS}))
     set_up(secrets=settings.secrets, verbose=given.verbose)
     reach_directly(settings.slack.api_url, given.environ)
-    problems = [*_ledger_problems(settings), *_slack_problems(settings), *_cloud_problems(settings)]
+    checkup = _checkup(settings)
+    problems = [*_ledger_problems(settings), *_slack_problems(settings, checkup), *_cloud_problems(settings)]
     for account in settings.accounts.values():
         print(alone(account))
-        if not account.approval.break_glass:
-            print(f"warning: accounts.{account.name}: nobody may break glass when no approver answers")
+        for warning in (unguarded(account), *(checkup.warnings(account) if checkup else ())):
+            if warning:
+                print(f"warning: {warning}")
     for problem in problems:
         print(problem, file=sys.stderr)
     print(f"{len(problems)} problem{'' if len(problems) == 1 else 's'}" if problems else "no problems")
@@ -40,12 +42,17 @@ def _ledger_problems(settings: Settings) -> list[str]:
     return [] if folder.is_dir() else [f"database: there is no folder {folder}"]
 
 
-def _slack_problems(settings: Settings) -> list[str]:
+def _checkup(settings: Settings) -> Checkup | None:
     slack = settings.slack
     if slack.mode is not Mode.SOCKET or slack.bot_token is None or slack.app_token is None:
+        return None
+    return Checkup(web_client(slack.bot_token, slack.api_url), slack.app_token)
+
+
+def _slack_problems(settings: Settings, checkup: Checkup | None) -> list[str]:
+    if checkup is None:
         return ['slack.mode: this version speaks Socket Mode; set mode = "socket"']
-    client = web_client(slack.bot_token, slack.api_url)
-    return Checkup(client, slack.app_token).problems(settings.accounts, settings.audit_channel)
+    return checkup.problems(settings.accounts, settings.audit_channel)
 
 
 def _cloud_problems(settings: Settings) -> list[str]:

@@ -18,8 +18,16 @@ UNHURRIED: Final = 15.0
 class Directory(Protocol):
     """Tells who an actor is. Raises DirectoryError when that cannot be learnt; nothing may be done then."""
 
-    def look(self, actor: str, channel: str | None, account: Account, *, within: float) -> Sight:
-        """Look an actor and the channel up; only the groups that `account` names matter. At most `within` seconds."""
+    def look(
+        self, actor: str, channel: str | None, account: Account, *, within: float, since: datetime | None = None
+    ) -> Sight:
+        """Look an actor and the channel up; only the groups that `account` names matter. At most `within` seconds.
+
+        What was learnt before `since` is asked anew.
+        """
+
+    def approvers(self, account: Account, *, besides: str, enough: int, within: float) -> tuple[str, ...]:
+        """Return people who may approve on `account`, other than one; no more than are `enough` are looked for."""
 
 
 class TerminalDirectory:
@@ -28,7 +36,14 @@ class TerminalDirectory:
     def __init__(self, *, now: Callable[[], datetime]) -> None:
         self._now = now
 
-    def look(self, actor: str, channel: str | None, account: Account, *, within: float) -> Sight:
+    def look(
+        self, actor: str, channel: str | None, account: Account, *, within: float, since: datetime | None = None
+    ) -> Sight:
         """Take a `cli:` id for what it is; it has no groups and no channel."""
-        del channel, account, within
+        del channel, account, within, since
         return Sight(person=Person(id=actor), at=self._now())
+
+    def approvers(self, account: Account, *, besides: str, enough: int, within: float) -> tuple[str, ...]:
+        """Find nobody: what is ordered at a terminal is not approved there."""
+        del account, besides, enough, within
+        return ()

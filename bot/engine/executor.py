@@ -1,25 +1,27 @@
 """Brings confirmed cancellations to their end: starts them, has their calls sent, verifies, finishes."""
 
 from collections.abc import Callable
-from contextlib import suppress
-from datetime import datetime
+from contextlib import nullcontext, suppress
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
 from bot.domain import decisions, running
+from bot.domain.approval import lost_standing
 from bot.domain.call import Answer, Outcome
 from bot.domain.cancellation import Phase, State
 from bot.domain.decisions import Decided
 from bot.domain.errors import CloudError, DirectoryError, LedgerError, TamperedError
-from bot.domain.policy import Role, fault
 from bot.domain.reading import Reading
 from bot.engine.directory import UNHURRIED
-from bot.engine.intake import Rooms
+from bot.engine.rooms import Rooms
 from bot.engine.sender import Sender, helpers, record
 from bot.engine.work import Work, pauses, unread
 from bot.ledger.leases import Lease, LeaseLostError
 
+FRESHLY: Final = timedelta(seconds=15)
+"""How old at most may be what Slack says of the people whose agreement a start rests on."""
 LOOKS: Final = (0.0, 1.0, 2.0, 4.0)
 """Seconds before each look of the first verification; the later ones only while something is not seen cancelled."""
 LOST: Final = Answer(
@@ -141,16 +143,23 @@ class Executor:
     def _start_now(self, state: State, work: Work) -> bool:
         if not self._ledger.honest(state.id):
             raise LedgerError(f"The state row of #{state.id} is not what its events say.", advice="It is not started.")
-        sight = self._rooms.directory.look(state.requester, state.channel, work.account, within=UNHURRIED)
-        refusal = fault(sight, work.account, Role.REQUEST)
-        if refusal is not None:
-            self._void(work, f"whoever asked for it may not do so any more: {refusal}")
+        # Whoever has agreed may have left since: what was learnt for the presses does not count any more.
+        since = self._rooms.now() - FRESHLY if state.needs else None
+        since = max([since, *(vote.at for vote in state.votes)]) if since else None
+        sights = [
+            self._rooms.directory.look(actor, state.channel, work.account, within=UNHURRIED, since=since)
+            for actor in (state.requester, *(vote.actor for vote in state.votes))
+        ]
+        lost = lost_standing(state, work.account, sights)
+        if lost is not None:
+            self._void(work, lost)
             return False
+        evidence = {**sights[0].evidence, "approvers": {sight.person.id: sight.evidence for sight in sights[1:]}}
         seen = state.preview.reading if state.preview else None
         reading = work.cloud.recount(work.plan, work.names, seen if seen and work.fresh(seen) else None)
 
         def start(latest: State, now: datetime) -> Decided:
-            return running.start(latest, now, reading=reading, account=work.account, evidence=sight.evidence)
+            return running.start(latest, now, reading=reading, account=work.account, evidence=evidence)
 
         started = work.decide(start)
         return isinstance(started, State) and started.phase is Phase.RUNNING
@@ -176,12 +185,16 @@ class Executor:
         return isinstance(seen, State) and running.may_show_more(seen)
 
     def _read_patiently(self, work: Work) -> Reading | None:
-        """Read the cloud, again and again after calls that it took; once only where there is nothing to confirm."""
+        """Read the cloud, again and again after calls that it took; once only where there is nothing to confirm.
+
+        For that a cloud is not waited for that asked to be left alone: a run that was stopped ends at once.
+        """
         for pause in pauses():
-            with suppress(CloudError):
-                return work.cloud.verify(work.plan, work.names)
             state = work.state()
-            if state is None or state.run is None or not state.run.took or work.stalled(state):
+            took = state is not None and state.run is not None and state.run.took
+            with suppress(CloudError), nullcontext() if took else work.cloud.soon():
+                return work.cloud.verify(work.plan, work.names)
+            if state is None or not took or work.stalled(state):
                 return None
             self._rooms.sleep(pause)
         return None

@@ -12,7 +12,8 @@ import structlog
 from bot.domain.cancellation import OPEN, Phase
 from bot.domain.errors import LedgerError
 from bot.engine.executor import Executor
-from bot.engine.intake import Intake, Rooms
+from bot.engine.intake import Intake
+from bot.engine.rooms import Rooms
 from bot.ledger.leases import RENEW_EVERY
 
 LOOK_EVERY: Final = 0.5
@@ -143,6 +144,7 @@ class Keeper:
                 pool.submit(_guarded, work)
 
     def _watch(self) -> None:
+        self.answer(self._intake.ask_held)
         while not self._halt.asked:
             _guarded(self._look)
             self._wake.wait(LOOK_EVERY)
@@ -152,7 +154,7 @@ class Keeper:
         for state in self._rooms.ledger.at_work():
             if state.phase in {Phase.APPROVED, Phase.RUNNING}:
                 self._take(state.id, self._pool("run", state.account, RUNNERS), self._executor.run)
-            elif self._rooms.now() - state.at > ABANDONED:
+            elif state.held is None and self._rooms.now() - state.at > ABANDONED:
                 self.check(state.account, state.id)
         for state in self._rooms.ledger.due():
             if state.phase not in OPEN:

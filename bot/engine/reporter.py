@@ -10,3 +10,6 @@ class Reporter(Protocol):
 
     def tell(self, state: State, text: str) -> None:
         """Tell the requester of `state` something; plain text, escaped by whoever shows it. Never raises."""
+
+    def ask_anyway(self, state: State, like: State) -> None:
+        """Ask the requester of `state`, which is like the open one `like`, whether it is meant. Never raises."""

@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from bot.clouds.throttle import StoppedError
 from bot.domain import running
 from bot.domain.account import Account
 from bot.domain.call import Answer, Attempt, Outcome
@@ -20,7 +21,7 @@ from bot.domain.offer import CANCEL_JOB
 from bot.domain.plan import Call
 from bot.domain.reading import Reading
 from bot.domain.running import MOST_LOOKS, MOVED, may_send_again
-from bot.engine.work import Work, pauses, unread
+from bot.engine.work import PAUSES, Work, pauses, unread
 from bot.ledger.leases import Lease
 from bot.ledger.ledger import Ledger
 
@@ -28,6 +29,8 @@ IN_FLIGHT: Final = 4.0
 """Seconds that a call may take before the rate suffers: so many times the rate are out at once then."""
 LOOKED_AT: Final = 2.0
 """The same where a call's devices are looked at first, so that what was seen is not old when it is sent."""
+PIECE: Final = 0.5
+"""Seconds after which a pause asks whether the run was stopped, maybe by another process."""
 
 log = structlog.get_logger()
 
@@ -88,9 +91,12 @@ class Sender:
             return
         self._sending = False
         self._over.clear()
-        for number, attempt in state.run.attempts.items():
-            if attempt.outcome is Outcome.UNKNOWN:
-                self._bring(number)
+        unknown = [number for number, attempt in state.run.attempts.items() if attempt.outcome is Outcome.UNKNOWN]
+        if unknown:
+            # The stop may have cut short the pause in which it was to show.
+            self._work.sleep(max(PAUSES[0], self._work.cloud.visible_after))
+        for number in unknown:
+            self._bring(number)
 
     def _send_step(self, numbers: list[int]) -> None:
         """Send the calls of one step; the next step begins when all of them have come to their end."""
@@ -126,15 +132,30 @@ class Sender:
             raise
 
     def _bring(self, number: int) -> None:
-        for pause in pauses():
-            step = self._one(number)
-            self._reason = self._reason or step.reason
-            if step.over:
-                self._over.set()
-            if not step.again or self._over.is_set():
-                return
-            # What may have been done has to show before it is looked for.
-            self._work.sleep(max(pause, self._work.cloud.visible_after))
+        with self._work.cloud.until(self._stopped):
+            for pause in pauses():
+                step = self._one(number)
+                self._reason = self._reason or step.reason
+                if step.over:
+                    self._over.set()
+                if not step.again or self._over.is_set():
+                    return
+                # What may have been done has to show before it is looked for.
+                self._rest(max(pause, self._work.cloud.visible_after))
+
+    def _rest(self, seconds: float) -> None:
+        """Sleep, as long as the run is not stopped."""
+        while seconds > 0 and not (self._over.is_set() or self._stopped()):
+            piece = min(seconds, PIECE)
+            self._work.sleep(piece)
+            seconds -= piece
+
+    def _stopped(self) -> bool:
+        """Tell whether nothing more is to be sent, as the ledger has it: other processes stop runs, too."""
+        if not self._sending:
+            return False
+        state = self._work.state()
+        return state is None or state.phase is not Phase.RUNNING or state.stopped_by is not None
 
     # --- one call ----------------------------------------------------------------------------------------------
 
@@ -152,6 +173,9 @@ class Sender:
         call = state.run.call(self._work.plan, number)
         try:
             return self._try(state, state.run, call)
+        except StoppedError:
+            self._over.set()
+            return _Step()
         except CloudError as error:
             log.warning("cloud_unread", cancellation=self._work.id, error=str(error))
             return self._unread(error)
@@ -191,8 +215,8 @@ class Sender:
         if not (repeatable and self._sending):
             return _Step()
         rest = self._positions(call, still) if self._work.cloud.choosy else at
-        if attempt.code == MOVED and attempt.number >= MOST_LOOKS and len(rest) > 1:
-            return self._split(call, rest, _canceled(reading))
+        if attempt.code == MOVED and attempt.number >= MOST_LOOKS and rest:
+            return self._split(call, rest, _canceled(reading)) if len(rest) > 1 else _Step()
         return self._send(state, call, rest, reading)
 
     def _still(self, call: Call, at: tuple[int, ...], *, again: bool) -> tuple[tuple[str, ...], Reading]:

@@ -1,6 +1,6 @@
 """The card's buttons: who pressed is looked up, the ledger decides, and only then Slack is answered."""
 
-import re
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -10,21 +10,22 @@ from slack_bolt import Ack, BoltContext, BoltResponse
 from bot.domain.cancellation import State
 from bot.domain.decisions import Refusal, refused
 from bot.domain.errors import LedgerError
-from bot.engine.intake import Intake
 from bot.engine.keeper import Halt, HaltError, Keeper
+from bot.engine.presses import REASONED, Presses
+from bot.engine.rooms import remember
 from bot.ledger.ledger import Ledger
 from bot.ledger.outbox import CardRow
 from bot.slack.again import Again
 from bot.slack.answers import Answers
+from bot.slack.buttons import VALUE
 from bot.slack.commands import refusal_message
 from bot.slack.message import Message, notice, said
-from bot.slack.people import remember, text_at
+from bot.slack.people import text_at
+from bot.slack.reasons import Reasons
 
 log = structlog.get_logger()
 
-BUTTONS: Final = ("confirm", "withdraw", "stop", "retry")
-VALUE: Final = re.compile(r"[1-9][0-9]{0,17}")
-"""A button's value: a cancellation's id, in the digits that the card writes."""
+BUTTONS: Final = ("confirm", "withdraw", "approve", "reject", "break_glass", "stop", "retry", "order_anyway")
 UNTIL_STORED: Final = (0.05, 0.1, 0.2, 0.4)
 """Seconds between looks for a card that is in Slack already while Slack's answer to its post is not stored yet."""
 
@@ -33,11 +34,20 @@ class Actions:
     """Answers presses of the buttons that a card has, and whatever else Slack sends that nobody may or can answer."""
 
     def __init__(
-        self, ledger: Ledger, intake: Intake, keeper: Keeper, answers: Answers, halt: Halt, *, again: Again
+        self,
+        ledger: Ledger,
+        presses: Presses,
+        keeper: Keeper,
+        answers: Answers,
+        halt: Halt,
+        *,
+        again: Again,
+        reasons: Reasons,
     ) -> None:
         self._again = again
+        self._reasons = reasons
         self._ledger = ledger
-        self._intake = intake
+        self._presses = presses
         self._keeper = keeper
         self._answers = answers
         self._halt = halt
@@ -96,16 +106,25 @@ class Actions:
         value = text_at(action, "value")
         if not VALUE.fullmatch(value) or not user:
             return Refusal("That button carries nothing I know. Nothing was changed.")
-        cancellation = self._pressed_card(body, action)
+        # Only the question whether a repeated order is meant stands elsewhere, where its asker alone sees it.
+        cancellation = int(value) if button == "order_anyway" else self._pressed_card(body, action)
         if cancellation is None:
             return Refusal(f"That message is not the card of #{value}. Nothing was changed; use the card itself.")
-        channel, in_time = _channel(body), context["in_time"]
-        done: State | Refusal | None
+        return self._taken(button, cancellation, user, body, context["in_time"])
+
+    def _taken(
+        self, button: str, cancellation: int, user: str, body: dict[str, Any], in_time: Callable[[], bool]
+    ) -> Refusal | None:
+        channel, url = _channel(body), text_at(body, "response_url") or None
         if button == "retry":
-            url = text_at(body, "response_url") or None
-            done = self._again.press(cancellation, user, channel, url, in_time=in_time)
-        else:
-            done = self._intake.press(button, cancellation, user, channel, in_time=in_time)
+            trigger = text_at(body, "trigger_id")
+            delivery = "\n".join((trigger, user, button, str(cancellation))) if trigger else None
+            return self._again.press(cancellation, user, channel, url, delivery=delivery, in_time=in_time)
+        if button in REASONED:
+            return self._reasons.ask(button, cancellation, user, channel, trigger=text_at(body, "trigger_id"), url=url)
+        done = self._presses.press(button, cancellation, user, channel, in_time=in_time)
+        if button == "order_anyway" and isinstance(done, State):
+            self._keeper.check_soon(cancellation)
         return done if isinstance(done, Refusal) else None
 
     def _pressed_card(self, body: dict[str, Any], action: dict[str, Any]) -> int | None:

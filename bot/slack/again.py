@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from slack_sdk import WebClient
 
 from bot.domain.decisions import Refusal
-from bot.engine.intake import Intake
 from bot.engine.keeper import Keeper
+from bot.engine.presses import Presses
 from bot.ledger.ledger import Ledger
 from bot.slack.answers import Answers
 from bot.slack.links import card_link
@@ -25,18 +25,28 @@ class Told:
 class Again:
     """Opens the cancellation that takes up what another one left over."""
 
-    def __init__(self, ledger: Ledger, client: WebClient, intake: Intake, keeper: Keeper, answers: Answers) -> None:
+    def __init__(self, ledger: Ledger, client: WebClient, presses: Presses, keeper: Keeper, answers: Answers) -> None:
         self._ledger = ledger
         self._client = client
-        self._intake = intake
+        self._presses = presses
         self._keeper = keeper
         self._answers = answers
 
     def ask(
-        self, cancellation: int, user: str, channel: str, url: str | None, *, in_time: Callable[[], bool]
+        self,
+        cancellation: int,
+        user: str,
+        channel: str,
+        url: str | None,
+        *,
+        delivery: str | None,
+        in_time: Callable[[], bool],
     ) -> Told | Refusal:
-        """Order what `cancellation` left over; whoever comes second is shown where that was done."""
-        done = self._intake.retry(cancellation, user, channel, via="slack", in_time=in_time)
+        """Order what `cancellation` left over; whoever comes second is shown where that was done.
+
+        `delivery` names what brought it; the same again opens nothing.
+        """
+        done = self._presses.retry(cancellation, user, channel, via="slack", in_time=in_time, delivery=delivery)
         if isinstance(done, Refusal):
             return done
         if done.repeated:
@@ -48,10 +58,17 @@ class Again:
         return Told(message=Message(text=text), linked=lambda: Message(text=text))
 
     def press(
-        self, cancellation: int, user: str, channel: str, url: str | None, *, in_time: Callable[[], bool]
+        self,
+        cancellation: int,
+        user: str,
+        channel: str,
+        url: str | None,
+        *,
+        delivery: str | None,
+        in_time: Callable[[], bool],
     ) -> Refusal | None:
         """Take a press of the button; what is said about it comes after the acknowledgement."""
-        told = self.ask(cancellation, user, channel, url, in_time=in_time)
+        told = self.ask(cancellation, user, channel, url, delivery=delivery, in_time=in_time)
         if isinstance(told, Refusal):
             return told
         self._keeper.answer(lambda: self._answers.answer(url, channel, user, told.linked()))

@@ -12,6 +12,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.webhook import WebhookClient
 
 from bot.domain.cancellation import State
+from bot.slack.buttons import already
 from bot.slack.files import send_whole
 from bot.slack.message import Message, said
 
@@ -25,11 +26,22 @@ log = structlog.get_logger()
 
 
 class Answers:
-    """Sends ephemeral answers. A response_url is a secret: it is kept in memory alone and never logged."""
+    """Sends ephemeral answers. A response_url is a secret: it is kept in memory alone and never logged.
 
-    def __init__(self, client: WebClient, *, timer: Callable[[], float], sleep: Callable[[float], None]) -> None:
+    `link` gives the way to a cancellation's card, as mrkdwn; empty where there is none.
+    """
+
+    def __init__(
+        self,
+        client: WebClient,
+        *,
+        timer: Callable[[], float],
+        sleep: Callable[[float], None],
+        link: Callable[[int], str] = lambda _cancellation: "",
+    ) -> None:
         self._sleep = sleep
         self._client = client
+        self._link = link
         self._urls: TTLCache[int, str] = TTLCache(10_000, LIVES, timer=timer)
         self._lock = threading.Lock()
 
@@ -44,6 +56,12 @@ class Answers:
         with self._lock:
             url = self._urls.get(state.id)
         self.answer(url, state.channel, state.requester, said(f"#{state.id}: {text}"))
+
+    def ask_anyway(self, state: State, like: State) -> None:
+        """Show the open card that an order is like, and the button that says that it is meant all the same."""
+        with self._lock:
+            url = self._urls.get(state.id)
+        self.answer(url, state.channel, state.requester, already(state, like, self._link(like.id)))
 
     def answer(self, url: str | None, channel: str | None, user: str, message: Message) -> None:
         """Show `message` to `user` alone; never raises. What it answers is acknowledged first."""

@@ -28,6 +28,8 @@ from bot.slack.form import Form
 from bot.slack.form_views import REDRAWING
 from bot.slack.message import Message
 from bot.slack.people import foreign_team
+from bot.slack.reason_views import BUTTON_OF
+from bot.slack.reasons import Reasons
 
 ANY: Final = re.compile("")
 """Matches every id: a listener that Bolt does not find would mean no acknowledgement, and a warning sign in Slack."""
@@ -94,8 +96,9 @@ class SlackApp:
         app_token: Secret,
         commands: Commands,
         actions: Actions,
-        form: Form,
         *,
+        form: Form,
+        reasons: Reasons,
         timer: Callable[[], float],
         halt: Halt,
     ) -> None:
@@ -110,6 +113,8 @@ class SlackApp:
         self._app.command(COMMAND)(self._command)
         self._app.action(re.compile(f"^({'|'.join(REDRAWING)})$"))(form.changed)
         self._app.view("cancel_form")(form.submitted)
+        for name in BUTTON_OF:
+            self._app.view(name)(reasons.submitted)
         self._app.shortcut("cancel_form")(form.shortcut)
         # One listener for all buttons: Bolt asks the next one that matches when the first takes too long.
         self._app.action(ANY)(actions.pressed)

@@ -4,19 +4,34 @@ The state word stands first, and no other state word stands on it. What a tired 
 asked of them, or what came of it.
 """
 
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from bot.domain.advice import advice
+from bot.domain.approval import TERMINAL
 from bot.domain.call import Outcome
-from bot.domain.cancellation import BEFORE_START, REPEATABLE, Phase, Run, State
+from bot.domain.cancellation import BEFORE_START, Phase, Run, State
 from bot.domain.order import CancelDevices, CancelStrategy
-from bot.domain.plan import Plan, Preview
-from bot.domain.wording import BATCH, counts_line, job_line, named_line, now_at_most, number, seconds, target, warnings
-from bot.slack.escape import code, mention, plain, safe, trim
+from bot.domain.plan import Preview
+from bot.domain.wording import (
+    BATCH,
+    approvals,
+    counts_line,
+    job_line,
+    listing,
+    named_line,
+    number,
+    seconds,
+    size_line,
+    target,
+    warnings,
+)
+from bot.slack.buttons import buttons_of
+from bot.slack.escape import code, mention, safe, trim
 from bot.slack.message import DIGITS, TEXT, Message, mrkdwn, plain_text, section, when
 
-AGAIN: Final = "A cancelled task is not taken up again by itself."
 MOST_FAILURES: Final = 5
 """Calls without success that the card shows."""
 
@@ -26,7 +41,7 @@ def card(state: State, *, buttons: bool = True, reposted: bool = False) -> Messa
 
     `reposted` says that an earlier card may lie above: its first post was tried and never heard of.
     """
-    lines = [_headline(state), _figures(state), _ending(state)]
+    lines = [_headline(state), _approval(state), _broken_glass(state), _figures(state), _ending(state)]
     blocks: list[dict[str, Any]] = [
         {"type": "header", "text": plain_text(f"{state.phase.value} · cancellation #{state.id}", 150)},
         *(section(line) for line in lines if line),
@@ -35,7 +50,7 @@ def card(state: State, *, buttons: bool = True, reposted: bool = False) -> Messa
     notes = _notes(state) + (["An earlier card of this may lie above; only this one counts."] if reposted else [])
     if notes:
         blocks.append({"type": "context", "elements": [mrkdwn(note) for note in notes[:10]]})
-    pressed = _buttons(state) if buttons else []
+    pressed = buttons_of(state) if buttons else []
     if pressed:
         blocks.append({"type": "actions", "block_id": f"answer-{state.id}-{state.event}", "elements": pressed})
     return Message(text=trim(_sentence(state), TEXT), blocks=tuple(blocks))
@@ -58,6 +73,46 @@ def _headline(state: State) -> str:
     return f"Cancel of {what}, asked for by {mention(state.requester)}"
 
 
+def _approval(state: State) -> str:
+    """Say whose consent is needed and why, and who has given it: that also afterwards, for ever."""
+    why = safe("; ".join(state.reasons), 600)
+    if state.phase is Phase.WAITING_CONFIRMATION and state.needs:
+        return f"After you confirm it needs {approvals(state.needs)}: {why}."
+    yes = f"Yes from {', '.join(mention(vote.actor) for vote in state.votes)}. " if state.votes else ""
+    if state.phase is not Phase.WAITING_APPROVAL:
+        return yes.rstrip()
+    if state.via == TERMINAL:
+        return f"It needs {approvals(state.needs)}, which nobody gives to what was ordered at a terminal: {why}."
+    until = f" until {when(state.deadline)}" if state.deadline else ""
+    it, is_ = ("it", "It is") if state.missing == 1 else ("them", "They are")
+    return f"{yes}*{_missing(state)}*; {_approvers(state)} may give {it}{until}. {is_} needed because {why}."
+
+
+def _missing(state: State) -> str:
+    return "1 approval is missing" if state.missing == 1 else f"{state.missing} approvals are missing"
+
+
+def _approvers(state: State) -> str:
+    """Name those who are listed and have not answered; whoever asked for it is none of them."""
+    listed = (state.policy or {}).get("approvers") or ()
+    answered = {state.requester, *(vote.actor for vote in state.votes)}
+    return ", ".join(mention(name) for name in [one for one in listed if one not in answered][:10]) or "nobody"
+
+
+def _rule(policy: Mapping[str, Any]) -> str:
+    always = f", and {listing(policy['always'])} always" if policy["always"] else ""
+    return f"The rule: more than {policy['above']:,} devices need {approvals(policy['people'])}{always}."
+
+
+def _broken_glass(state: State) -> str:
+    """Carry the mark that it went on without the approvers it needed, for ever."""
+    mark = state.broke_glass
+    if mark is None:
+        return ""
+    by = f"*Glass broken* by {mention(mark.actor)}, so it went on without the approval it needed"
+    return f"{by}: {safe(mark.reason.rstrip('.'), 600)}."
+
+
 def _figures(state: State) -> str:
     run = state.run
     if run is None:
@@ -75,7 +130,7 @@ def _ending(state: State) -> str:
     """Say why and by whom it ended, and that nothing was cancelled where that is so."""
     if state.ended is None:
         return ""
-    why = safe(state.why.rstrip("."), 600)
+    why = _named(safe(state.why.rstrip("."), 600), state)
     by = mention(state.ended_by or "")
     said = {
         Phase.EXPIRED: "Nobody answered in time.",
@@ -89,6 +144,14 @@ def _ending(state: State) -> str:
     if len(attempts) > MOST_FAILURES:
         failures.append(f"… and {len(attempts) - MOST_FAILURES:,} more calls without success.")
     return "\n".join(filter(None, (" ".join(filter(None, (said, nothing))), *failures)))
+
+
+def _named(why: str, state: State) -> str:
+    """Mention whom a reason of the bot's own names by their ids: of a person's words nothing is made a mention."""
+    if state.phase is not Phase.VOIDED:
+        return why
+    known = {state.requester, *(vote.actor for vote in state.votes)}
+    return re.sub(r"\w+", lambda word: mention(word[0]) if word[0] in known else word[0], why)
 
 
 def _failure(call: int, state: State) -> str:
@@ -112,17 +175,11 @@ def _fields(state: State) -> list[str]:
         devices = "*Devices*" if before else "*Devices at the preview*"
         calls = f"{plan.calls:,} calls, " if plan.calls > 1 else ""
         time = f"{calls}about {seconds(state.estimate or 1)} at the account's rate"
-        fields.append(f"{devices}\n{_size(state, plan)}")
+        fields.append(f"{devices}\n{size_line(state.size, plan)}")
         fields.append(f"*Operation*\n{code(plan.operation)} {', '.join(plan.statuses)}".rstrip())
         fields.append(f"*{'Time' if before else 'Time, as estimated'}*\n{time}")
         fields.append(f"*Plan*\n{code((state.digest or '')[:DIGITS])}")
     return fields
-
-
-def _size(state: State, plan: Plan) -> str:
-    if not plan.statuses:
-        return "none: it stops the batch from taking devices in, and touches no task"
-    return now_at_most(state.size, plan.at_most)
 
 
 def _counted(state: State, preview: Preview, *, before: bool) -> list[str]:
@@ -158,6 +215,10 @@ def _notes(state: State) -> list[str]:
         notes += warnings(state.order, state.preview, plan)
     if state.phase in {Phase.FAILED, Phase.PARTLY_DONE, Phase.STOPPED} and state.retried_as is None:
         notes.append("Nothing more is sent by itself: “Ask again” orders what is left.")
+    if run is not None and run.asked is not None and state.size is not None and run.asked < state.size:
+        notes.append(f"{number(state.size - run.asked)} fewer than at the preview.")
+    if state.via == TERMINAL and state.phase in {Phase.WAITING_CONFIRMATION, Phase.WAITING_APPROVAL}:
+        notes.append("It is answered at the terminal where it was ordered.")
     if state.phase is Phase.CHECKING and state.listing is not None:
         many = number(state.listing or None)
         notes.append(f"Listing {many} tasks, page by page. What would be hit follows here; nothing is cancelled yet.")
@@ -167,6 +228,14 @@ def _notes(state: State) -> list[str]:
         notes.append(f"This is for what #{state.retry_of} left over.")
     if run is not None and run.seen is not None and isinstance(state.order, CancelStrategy) and run.seen.batch:
         notes.append(f"The cloud says of this batch now: {safe(BATCH.get(run.seen.batch, run.seen.batch), 60)}.")
+    return notes + _deadlines(state)
+
+
+def _deadlines(state: State) -> list[str]:
+    notes = []
+    if state.phase is Phase.WAITING_APPROVAL and state.policy is not None:
+        within = seconds(int(state.policy["run_within"]))
+        notes.append(f"{_rule(state.policy)} With the last approval it starts at once, or not at all after {within}.")
     if state.deadline is not None and state.phase is Phase.APPROVED:
         notes.append(f"If it has not started by {when(state.deadline)}, nothing is cancelled.")
     elif state.deadline is not None and state.phase in BEFORE_START:
@@ -178,63 +247,16 @@ def _sentence(state: State) -> str:
     """Say the whole card in words: screen readers read this and not the blocks. It mentions nobody."""
     parts = [f"{state.phase.value}: cancellation #{state.id} of {target(state.order)} on {state.account}"]
     if state.plan is not None and state.phase in BEFORE_START:
-        parts.append(_size(state, state.plan))
+        parts.append(size_line(state.size, state.plan))
     if state.run is not None and state.ended is not None:
         parts.append(figures(state.run).replace("*", "").replace(" ·", ","))
+    if state.phase is Phase.WAITING_APPROVAL:
+        parts.append(_missing(state))
+    if state.broke_glass is not None:
+        parts.append(f"It went on without the approval it needed: {state.broke_glass.reason}")
     if state.why:
-        parts.append(state.why)
+        parts.append(state.why[:1].upper() + state.why[1:])
     if state.ended is not None and state.run is None:
         parts.append("Nothing was cancelled")
     parts.append(f"Why: {state.order.reason}" if state.order.reason else "No reason was given")
     return ". ".join(safe(part, 800).rstrip(".") for part in parts) + "."
-
-
-def _buttons(state: State) -> list[dict[str, Any]]:
-    if state.phase is Phase.WAITING_CONFIRMATION and state.plan is not None:
-        return [
-            _button("confirm", state, _confirm_label(state), style="danger", dialog=_dialog(state, state.plan)),
-            _button("withdraw", state, "Keep it" if _strategy_alone(state) else "Keep them"),
-        ]
-    if state.phase in REPEATABLE and state.retried_as is None:
-        return [_button("retry", state, "Ask again")]
-    stoppable = state.phase is Phase.APPROVED or (state.phase is Phase.RUNNING and state.stopped_by is None)
-    return [_button("stop", state, "Stop")] if stoppable else []
-
-
-def _confirm_label(state: State) -> str:
-    if _strategy_alone(state):
-        return "Stop this strategy"
-    them = "cancel these upgrades" if state.size is None else f"cancel {number(state.size)} upgrades"
-    return f"Stop it, {them}" if isinstance(state.order, CancelStrategy) else them[:1].upper() + them[1:]
-
-
-def _strategy_alone(state: State) -> bool:
-    """Tell whether nothing but a batch's strategy is stopped, and no task is touched."""
-    return state.plan is not None and not state.plan.statuses
-
-
-def _dialog(state: State, plan: Plan) -> dict[str, Any]:
-    back = "It cannot be started again by this bot." if _strategy_alone(state) else AGAIN
-    text = f"{target(state.order)} on {state.account}: {_size(state, plan)}. {back}"
-    return {
-        "title": plain_text(f"{_confirm_label(state)}?", 100),
-        "text": plain_text(text[:1].upper() + text[1:], 300),
-        "confirm": plain_text("Stop it" if isinstance(state.order, CancelStrategy) else "Cancel them", 30),
-        "deny": plain_text("Go back", 30),
-        "style": "danger",
-    }
-
-
-def _button(
-    action: str, state: State, label: str, *, style: str | None = None, dialog: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    """Make a button; its value is the cancellation's id and nothing more, because nothing in Slack is authority."""
-    return {
-        "type": "button",
-        "action_id": action,
-        "value": str(state.id),
-        "text": plain_text(label, 75),
-        "accessibility_label": plain(f"{label}, cancellation #{state.id}", 75),
-        **({"style": style} if style else {}),
-        **({"confirm": dialog} if dialog else {}),
-    }

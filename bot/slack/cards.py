@@ -1,5 +1,6 @@
 """Keeps a cancellation's card in Slack: posted once, and edited from then on."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -19,9 +20,15 @@ UNEDITABLE: Final = frozenset({"message_not_found", "cant_update_message", "edit
 
 
 class Cards:
-    """Draws cards in Slack, each as its latest state has it."""
+    """Draws cards in Slack, each as its latest state has it.
 
-    def __init__(self, ledger: Ledger, client: WebClient, answers: Answers, pace: Pace) -> None:
+    `tell_skipped` tells those who must hear of it where a card cannot be posted; it returns whether that is all.
+    """
+
+    def __init__(
+        self, ledger: Ledger, client: WebClient, answers: Answers, pace: Pace, *, tell_skipped: Callable[[State], bool]
+    ) -> None:
+        self._tell_skipped = tell_skipped
         self._ledger = ledger
         self._outbox = ledger.outbox
         self._client = client
@@ -33,8 +40,10 @@ class Cards:
 
         `failures` is how often that failed just before. Raises what slack_sdk raises, and OSError.
         """
-        if state.channel is None or not state.has_card:
+        if not state.has_card:
             return True
+        if state.channel is None:
+            return self._tell_skipped(state)
         row = self._outbox.card(state.id) or CardRow(cancellation=state.id, channel=state.channel)
         if row.ts is None:
             return self._post(state, row, failures)
@@ -56,6 +65,8 @@ class Cards:
 
     def _unposted(self, state: State, row: CardRow, error: SlackApiError, failures: int) -> bool:
         if self._pace.heed(posting(row.channel), error):
+            return False
+        if reason(error) in UNPOSTABLE and not self._tell_skipped(state):
             return False
         if reason(error) in UNPOSTABLE and state.phase not in OPEN:
             return True

@@ -15,6 +15,12 @@ SCOPES: Final = (
     *("files:read", "files:write"),
 )
 """The bot scopes that the manifest asks for."""
+UNKNOWN: Final = frozenset({"user_not_found", "user_not_visible", "users_not_found"})
+"""Slack's words for somebody whom the workspace does not know."""
+SLACKBOT: Final = "USLACKBOT"
+"""Slackbot, which says that it is no bot."""
+UNABLE: Final = ("deleted", "is_bot", "is_app_user", "is_restricted", "is_ultra_restricted", "is_stranger")
+"""What users.info says of people who may do nothing."""
 
 
 class Checkup:
@@ -24,6 +30,9 @@ class Checkup:
         self._client = client
         self._app_token = app_token
         self._members: dict[str, frozenset[str]] = {}
+        self._able: dict[str, bool] = {}
+        self._team: str | None = None
+        self._enterprise: str | None = None
 
     def problems(self, accounts: Mapping[str, Account], audit_channel: str | None) -> list[str]:
         """Return every problem, each on one line; an empty list when there is none."""
@@ -42,9 +51,15 @@ class Checkup:
             found += self._quorum_problems(account)
         return found
 
+    def warnings(self, account: Account) -> list[str]:
+        """Return what is allowed and seldom meant, once `problems` has looked at everything."""
+        return [*self._few_approvers(account), *self._unbreakable_glass(account)]
+
     def _missing_scopes(self) -> list[str]:
         """Return the scopes that the bot token lacks, none where Slack does not say; raises when Slack refuses it."""
-        headers = {name.lower(): value for name, value in self._client.auth_test().headers.items()}
+        own = self._client.auth_test()
+        self._team, self._enterprise = own.get("team_id"), own.get("enterprise_id")
+        headers = {name.lower(): value for name, value in own.headers.items()}
         granted = {name.strip() for name in str(headers.get("x-oauth-scopes") or "").split(",")} - {""}
         return [scope for scope in SCOPES if scope not in granted] if granted else []
 
@@ -106,17 +121,66 @@ class Checkup:
 
     def _quorum_problems(self, account: Account) -> list[str]:
         problems = []
-        approvers = self._people(account.approvers)
+        approvers = frozenset(filter(self._may, self._people(account.approvers)))
         if not account.requesters:
             problems.append(f"accounts.{account.name}.requesters: nobody may order")
-        # Whoever asks does not count: an approver who is the only requester approves nothing.
-        besides = max((len(approvers - {one}) for one in self._people(account.requesters)), default=len(approvers))
+        # Whoever asks does not count: an approver who is the only requester approves nothing. A terminal's orders do
+        # not count either: nobody approves them.
+        requesters = self._slack_users(account.requesters)
+        besides = max((len(approvers - {one}) for one in requesters), default=len(approvers))
         if besides < account.approval.people:
             problems.append(
                 f"accounts.{account.name}.approvers: {account.approval.people} are needed besides the requester and"
                 f" there are {besides}, so nothing above {account.approval.above} devices can be approved"
             )
         return problems
+
+    def _few_approvers(self, account: Account) -> list[str]:
+        """Name the requesters who alone lack approvers, being one of the few themselves."""
+        approvers = frozenset(filter(self._may, self._people(account.approvers)))
+        requesters = self._slack_users(account.requesters)
+        needed = account.approval.people
+        lacking = sorted(one for one in requesters if len(approvers - {one}) < needed)
+        if not lacking or len(lacking) == len(requesters):
+            return []
+        named = ", ".join(lacking)
+        there = f"{needed} are needed besides the requester and for {named} there are {needed - 1}"
+        above = f"nothing above {account.approval.above} devices of theirs can be approved"
+        return [f"accounts.{account.name}.approvers: {there}, so {above}"]
+
+    def _unbreakable_glass(self, account: Account) -> list[str]:
+        """Say that everybody who is listed to break glass cannot, and why; unread groups leave that open."""
+        listed = account.approval.break_glass
+        unread = [name for name in account.requesters if name.startswith("S") and name not in self._members]
+        requesters = self._people(account.requesters)
+        able = [one for one in listed if one in requesters and (one not in self._slack_users(listed) or self._may(one))]
+        if not listed or unread or able:
+            return []
+        faults = [f"{one} {'may do nothing here' if one in requesters else 'is no requester'}" for one in listed]
+        return [f"accounts.{account.name}: nobody may break glass when no approver answers: {', '.join(faults)}"]
+
+    def _may(self, user: str) -> bool:
+        """Tell whether somebody may do anything at all; whom Slack does not tell about now is not complained of."""
+        if user not in self._able:
+            try:
+                found: Any = self._client.users_info(user=user).get("user") or {}
+            except SlackApiError as error:
+                found = {"deleted": _why(error) in UNKNOWN}
+            except (SlackClientError, OSError):
+                found = {}
+            self._able[user] = not (any(map(found.get, UNABLE)) or self._is_foreign(found) or user == SLACKBOT)
+        return self._able[user]
+
+    def _is_foreign(self, user: Mapping[str, Any]) -> bool:
+        """Tell whether somebody is of another workspace, and not of the bot's organisation."""
+        team = user.get("team_id")
+        enterprise = (user.get("enterprise_user") or {}).get("enterprise_id")
+        if not team or not self._team or (self._enterprise and enterprise == self._enterprise):
+            return False
+        return bool(team != self._team)
+
+    def _slack_users(self, names: Iterable[str]) -> frozenset[str]:
+        return frozenset(name for name in self._people(names) if name.startswith(("U", "W")))
 
     def _people(self, names: Iterable[str]) -> frozenset[str]:
         people = [self._members.get(name, frozenset()) if name.startswith("S") else {name} for name in names]

@@ -26,8 +26,10 @@ from bot.domain.order import (
 from bot.domain.policy import choose_account
 from bot.domain.status import Status
 from bot.domain.wording import COMMAND
-from bot.engine.intake import Intake, Rooms
+from bot.engine.intake import Intake
 from bot.engine.keeper import Halt, Keeper
+from bot.engine.presses import Presses
+from bot.engine.rooms import Rooms
 from bot.slack.again import Again
 from bot.slack.answers import Answers
 from bot.slack.escape import code, mention, safe
@@ -53,6 +55,7 @@ class Commands:
         rooms: Rooms,
         *,
         intake: Intake,
+        presses: Presses,
         keeper: Keeper,
         answers: Answers,
         client: WebClient,
@@ -66,6 +69,7 @@ class Commands:
         self._filled = form
         self._again = again
         self._intake = intake
+        self._presses = presses
         self._keeper = keeper
         self._answers = answers
         self._looks = Looks(rooms, client)
@@ -157,7 +161,9 @@ class Commands:
         return Answered(message=Message(text=doing), then=lambda: self._keeper.look(account.name, later))
 
     def _retry(self, cancellation: int, asked: Asked) -> Answered:
-        told = self._again.ask(cancellation, asked.user, asked.channel, asked.url, in_time=asked.in_time)
+        told = self._again.ask(
+            cancellation, asked.user, asked.channel, asked.url, delivery=asked.delivery, in_time=asked.in_time
+        )
         if isinstance(told, Refusal):
             return Answered(message=refusal_message(told))
 
@@ -178,7 +184,7 @@ class Commands:
         )
 
     def _stop(self, cancellation: int, asked: Asked) -> Answered:
-        done = self._intake.press("stop", cancellation, asked.user, asked.channel, in_time=asked.in_time)
+        done = self._presses.press("stop", cancellation, asked.user, asked.channel, in_time=asked.in_time)
         if isinstance(done, Refusal):
             return Answered(message=refusal_message(done))
         return _say(f"#{cancellation} is being stopped.")

@@ -60,5 +60,10 @@ def trim(mrkdwn: str, most: int) -> str:
 
 
 def mention(actor: str) -> str:
-    """Return an actor as a mention where Slack knows them, else as they are called; mentions in new messages ring."""
+    """Return an actor or a group as a mention where Slack knows them, else as they are called.
+
+    Mentions in new messages ring.
+    """
+    if re.fullmatch(r"S[A-Z0-9]{2,20}", actor):
+        return f"<!subteam^{actor}>"
     return f"<@{actor}>" if re.fullmatch(r"[UW][A-Z0-9]{2,20}", actor) else safe(actor, 100)

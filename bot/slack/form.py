@@ -22,14 +22,14 @@ from bot.domain.errors import Error, LedgerError
 from bot.domain.policy import Role, Sight, fault
 from bot.domain.wording import COMMAND
 from bot.engine.directory import UNHURRIED
-from bot.engine.intake import HOUR, Rooms
 from bot.engine.keeper import Halt, Keeper
+from bot.engine.rooms import HOUR, Rooms, remember
 from bot.slack.answers import Answers
 from bot.slack.form_fields import MisfilledError, Operation, filled, order_of
 from bot.slack.form_views import Choice, Usable, form, instead, loading
 from bot.slack.message import notice, said
 from bot.slack.orders import Answered, Asked, Orders
-from bot.slack.people import remember, text_at
+from bot.slack.people import text_at
 
 GONE: Final = frozenset({"not_found", "hash_conflict", "view_not_found"})
 """Slack's words for a view that was closed, or has changed meanwhile: nobody waits for this one any more."""

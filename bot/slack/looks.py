@@ -8,11 +8,10 @@ from bot.domain.decisions import refused
 from bot.domain.order import AskList, AskPending, AskShow
 from bot.domain.policy import Role, fault
 from bot.engine.directory import UNHURRIED
-from bot.engine.intake import Rooms
+from bot.engine.rooms import Rooms, remember
 from bot.slack.card import card
 from bot.slack.links import card_link
 from bot.slack.message import Message, said, section
-from bot.slack.people import remember
 from bot.slack.views import history, listing
 
 LISTED: Final = 15

@@ -8,8 +8,9 @@ from bot.domain.errors import Error
 from bot.domain.order import Cancel
 from bot.domain.policy import Role, fault
 from bot.engine.directory import UNHURRIED
-from bot.engine.intake import Intake, Rooms
+from bot.engine.intake import Intake
 from bot.engine.keeper import Keeper
+from bot.engine.rooms import Rooms, refused_too_often
 from bot.slack.answers import Answers
 from bot.slack.escape import code, safe
 from bot.slack.message import Message, said
@@ -57,7 +58,7 @@ class Orders:
         reason = self._intake.unable(order, account)
         if reason:
             return Answered(message=said(reason), fault=reason)
-        if self._intake.refused_too_often(asked.user):
+        if refused_too_often(self._rooms.ledger, asked.user):
             # Their next refusal would not be remembered, so who they are comes first and the order after it.
             checked = self.later(lambda: self._checked(order, account, asked), asked)
             return Answered(message=Message(text="Checking who you are."), then=lambda: self._keeper.answer(checked))

@@ -5,7 +5,7 @@ https://docs.slack.dev/apis/slack-connect: members of other organisations can pr
 """
 
 import threading
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime
 from typing import Any, Final
@@ -16,11 +16,8 @@ from slack_sdk.errors import SlackApiError
 
 from bot.domain.account import Account
 from bot.domain.errors import DirectoryError
-from bot.domain.events import NewEvent
-from bot.domain.policy import Person, Place, Sight
-from bot.engine.directory import PRESS, TERMINAL, TerminalDirectory
-from bot.engine.intake import HOUR, MOST_REFUSALS
-from bot.ledger.ledger import Ledger
+from bot.domain.policy import Person, Place, Sight, personal_fault
+from bot.engine.directory import PRESS, TERMINAL, UNHURRIED, TerminalDirectory
 
 READ_AT: Final = " read at"
 """Where an answer of Slack says when it was read; no field of Slack's begins with a space."""
@@ -43,18 +40,6 @@ def foreign_team(body: Mapping[str, Any], *, team: str | None, enterprise: str |
     return None if named == {team} else min(named - {team}, default="")
 
 
-def remember(ledger: Ledger, refusal: NewEvent, cancellation: int | None = None) -> None:
-    """Store that a person was refused, of a cancellation where it was one; not without end."""
-
-    def full() -> bool:
-        return ledger.refusals(refusal.actor, within=HOUR) >= MOST_REFUSALS
-
-    if cancellation is None:
-        ledger.append_unless(refusal, full)
-    else:
-        ledger.decide(cancellation, lambda _state, _now: () if full() else (refusal,))
-
-
 class SlackDirectory:
     """Looks people up in Slack, from when `identify` has told it whose bot it is.
 
@@ -72,6 +57,7 @@ class SlackDirectory:
         self._team = ""
         self._enterprise: str | None = None
         self._now = now
+        self._timer = timer
         self._terminal = TerminalDirectory(now=now)
         self._kept: TTLCache[Hashable, Future[dict[str, Any]]] = TTLCache(REMEMBERED, KEPT, timer=timer)
         self._lock = threading.Lock()
@@ -86,17 +72,19 @@ class SlackDirectory:
         """Stop looking people up."""
         self._lookers.shutdown(wait=False, cancel_futures=True)
 
-    def look(self, actor: str, channel: str | None, account: Account, *, within: float) -> Sight:
+    def look(
+        self, actor: str, channel: str | None, account: Account, *, within: float, since: datetime | None = None
+    ) -> Sight:
         """Look the person, the account's groups and the channel up, all at the same time."""
         if actor.startswith(TERMINAL):
-            return self._terminal.look(actor, channel, account, within=within)
+            return self._terminal.look(actor, channel, account, within=within, since=since)
         if not self._team:
             raise DirectoryError("I am not connected to Slack yet.")
         groups = sorted({name for name in (*account.requesters, *account.approvers) if name.startswith("S")})
-        person = self._ask("users.info", {"user": actor})
-        members = {group: self._ask("usergroups.users.list", {"usergroup": group}) for group in groups}
+        person = self._ask("users.info", {"user": actor}, since)
+        members = {group: self._ask("usergroups.users.list", {"usergroup": group}, since) for group in groups}
         # Where the account is not at home Slack is not asked: a private channel without the bot does not exist for it.
-        place = self._ask("conversations.info", {"channel": channel}) if channel in account.channels else None
+        place = self._ask("conversations.info", {"channel": channel}, since) if channel in account.channels else None
         asked = [person, *members.values(), *([place] if place else [])]
         if wait(asked, timeout=within).not_done:
             raise DirectoryError("Slack did not tell me in time who you are.")
@@ -107,6 +95,42 @@ class SlackDirectory:
             # As old as the oldest answer that this rests on.
             at=min((answer.result()[READ_AT] for answer in asked if answer.exception() is None), default=self._now()),
         )
+
+    def approvers(self, account: Account, *, besides: str, enough: int, within: float) -> tuple[str, ...]:
+        """Return those who may approve, `enough` at most."""
+        return self.able(account.approvers, besides=besides, enough=enough, within=within)
+
+    def able(
+        self, listed: Iterable[str], *, enough: int, besides: str = "", within: float = UNHURRIED
+    ) -> tuple[str, ...]:
+        """Look the listed people up, a few at a time, until enough are found who may do anything here at all.
+
+        Whom Slack does not tell about is passed over, unless that leaves too few.
+        """
+        until = self._timer() + within
+        people = [one for one in self.members(listed, within=within) if one != besides]
+        found, untold = list[str](), 0
+        while people and len(found) < enough:
+            some, people = people[:LOOKERS], people[LOOKERS:]
+            asked = {one: self._ask("users.info", {"user": one}) for one in some}
+            wait(asked.values(), timeout=max(0.0, until - self._timer()))
+            for one in some:
+                try:
+                    found += [one] if personal_fault(self._person(one, asked[one])) is None else []
+                except (DirectoryError, TimeoutError):
+                    untold += 1
+        if untold and len(found) < enough:
+            raise DirectoryError("Slack did not tell me who may approve this.")
+        return tuple(found[:enough])
+
+    def members(self, listed: Iterable[str], *, within: float = UNHURRIED) -> tuple[str, ...]:
+        """Return the Slack users among `listed` and in its groups, sorted."""
+        names = tuple(listed)
+        groups = [self._ask("usergroups.users.list", {"usergroup": name}) for name in names if name.startswith("S")]
+        if wait(groups, timeout=within).not_done:
+            raise DirectoryError("Slack did not tell me in time who may approve this.")
+        users = {name for name in names if name.startswith(("U", "W"))}
+        return tuple(sorted(users.union(*(_users(_answer(group)) for group in groups))))
 
     def name(self, actor: str) -> str:
         """Return what a person is called, for lines that must not mention them; their id when Slack does not say."""
@@ -120,12 +144,12 @@ class SlackDirectory:
             return actor
         return str(user.get("real_name") or user.get("name") or actor)
 
-    def _ask(self, method: str, arguments: dict[str, str]) -> Future[dict[str, Any]]:
-        """Ask Slack, or join the same question that is being asked or was answered within the minute."""
+    def _ask(self, method: str, arguments: dict[str, str], since: datetime | None = None) -> Future[dict[str, Any]]:
+        """Ask Slack, or join the same question that is being asked or was answered within the minute, and `since`."""
         key = (method, *sorted(arguments.items()))
         with self._lock:
             asked = self._kept.get(key)
-            if asked is None or (asked.done() and asked.exception() is not None):
+            if asked is None or (asked.done() and (asked.exception() is not None or _old(asked, since))):
                 asked = self._kept[key] = self._lookers.submit(self._call, method, arguments)
             return asked
 
@@ -154,6 +178,10 @@ class SlackDirectory:
             deactivated=bool(user.get("deleted")),
             stranger=bool(user.get("is_stranger")),
         )
+
+
+def _old(asked: Future[dict[str, Any]], since: datetime | None) -> bool:
+    return since is not None and asked.result()[READ_AT] < since
 
 
 def _unknown(asked: Future[dict[str, Any]]) -> bool:

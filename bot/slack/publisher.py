@@ -51,8 +51,8 @@ class Publisher:
         self._now = now
         self._pace = Pace(ledger.slots)
         self._tries = Tries(now)
-        self._cards = Cards(ledger, client, answers, self._pace)
-        self._threads = Threads(ledger, client, self._pace)
+        self._threads = Threads(ledger, client, directory, self._pace)
+        self._cards = Cards(ledger, client, answers, self._pace, tell_skipped=self._threads.tell_skipped)
         self._audit = AuditChannel(ledger, client, directory, self._pace, channel=audit_channel)
         self._needs: dict[int, Need] = {}
         """What each card needs whose cancellation Slack has not been told all of."""

@@ -15,11 +15,12 @@ from bot.domain.events import Event, Kind
 from bot.domain.leftover import MOVED_OR_OURS, Leftover, Names, absent, leftovers
 from bot.domain.wording import number
 from bot.slack.escape import code, safe
-from bot.slack.message import Message
+from bot.slack.message import DIGITS, Message
 
 FEW: Final = 10
 """Devices that are named in a message; more are in a file."""
 COLUMNS: Final = ("device", "job", "why", "call", "code", "message")
+PLANNED: Final = ("device", "job")
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -41,6 +42,8 @@ def beside(event: Event, state: State, names: Names, story: Callable[[], Iterabl
     """
     if event.kind == Kind.PREVIEWED:
         return _left_out(state, names)
+    if event.kind == Kind.CONFIRMED:
+        return _planned(state, names)
     if event.kind == Kind.FINISHED:
         return _left_over(state, names, story)
     return None
@@ -55,6 +58,16 @@ def _left_out(state: State, names: Names) -> Sheet | Message | None:
         return Message(text=f"Left out, as there is nothing to cancel for them: {_named(rows)}.")
     comment = f"{number(len(rows))} of the devices named are left out, as there is nothing to cancel for them."
     return Sheet(name=f"left-out-{state.id}.csv", comment=comment, content=written(rows), instead=_first(rows))
+
+
+def _planned(state: State, names: Names) -> Sheet | None:
+    """Show whoever is asked to approve a plan that lists devices which they are."""
+    if state.plan is None or not state.plan.by_name or not state.needs:
+        return None
+    rows = [Leftover(device=name, job=step.job, why="") for step in state.plan.steps for name in names(step.names)]
+    comment = f"{number(len(rows))} devices are in the plan {code((state.digest or '')[:DIGITS])}; the file lists them."
+    content = written(rows, PLANNED)
+    return Sheet(name=f"planned-{state.id}.csv", comment=comment, content=content, instead=_first(rows))
 
 
 def _left_over(state: State, names: Names, story: Callable[[], Iterable[Event]]) -> Sheet | None:
@@ -90,13 +103,13 @@ def unattached(sheet: Sheet, why: str) -> Message:
     return Message(text=f"{lines}{scope} {sheet.instead}".rstrip())
 
 
-def written(rows: Iterable[Leftover]) -> bytes:
+def written(rows: Iterable[Leftover], columns: Sequence[str] = COLUMNS) -> bytes:
     """Write devices as CSV in UTF-8."""
     text = StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(COLUMNS)
+    writer.writerow(columns)
     for row in rows:
-        writer.writerow([_harmless(str(getattr(row, column) or "")) for column in COLUMNS])
+        writer.writerow([_harmless(str(getattr(row, column) or "")) for column in columns])
     return text.getvalue().encode("utf-8", "replace")
 
 

@@ -38,8 +38,8 @@ PROGRESS: Final = frozenset(
 
 
 def need(kind: str) -> Need:
-    """Return what an event asks for; a refused press for nothing: strangers must not use up Slack's edits."""
-    if kind == Kind.REFUSED:
+    """Return what an event asks for; a refused press and a reminder for nothing: the card stays as it is."""
+    if kind in {Kind.REFUSED, Kind.REMINDED}:
         return Need.NOTHING
     return Need.PROGRESS if kind in PROGRESS else Need.CHANGE
 

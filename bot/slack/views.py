@@ -7,8 +7,10 @@ from bot.domain.account import Account
 from bot.domain.advice import advice
 from bot.domain.cancellation import Phase, State
 from bot.domain.events import Event, Kind
+from bot.domain.guard import guard_line
 from bot.domain.plan import Preview
-from bot.domain.wording import COMMAND, counts_line, job_line, number, ordered_again, target, tasks
+from bot.domain.wording import COMMAND, approvals, counts_line, job_line, number, one_line, ordered_again, target, tasks
+from bot.slack.asked import ASKING, TELLING
 from bot.slack.card import figures
 from bot.slack.escape import code, mention, safe
 from bot.slack.message import DIGITS, Message, lines, when
@@ -27,7 +29,7 @@ def speaks(event: Event) -> bool:
     """Tell whether an event may add anything to the thread: a reply, or what is told of single devices."""
     if event.kind == Kind.CALL_FINISHED:
         return failed_call(event)
-    return event.kind in _REPLIES or event.kind == Kind.PREVIEWED
+    return event.kind in _REPLIES or event.kind == Kind.PREVIEWED or event.kind in ASKING | TELLING
 
 
 def failed_call(event: Event) -> bool:
@@ -112,7 +114,12 @@ def audit_line(event: Event, state: State | None, name: str) -> str | None:
 AUDITED: Final = frozenset(
     {
         Kind.REFUSED,
+        Kind.ORDERED_ANYWAY,
         Kind.CONFIRMED,
+        Kind.APPROVED,
+        Kind.REJECTED,
+        Kind.BROKE_GLASS,
+        Kind.GUARD_CHANGED,
         Kind.FINISHED,
         Kind.WITHDRAWN,
         Kind.EXPIRED,
@@ -129,17 +136,30 @@ def _audited(event: Event, state: State | None) -> str | None:
     if event.kind == Kind.VOIDED and (state is None or state.plan is None):
         return None
     reason = f": {safe(str(body['reason']), 400)}" if body.get("reason") else ""
-    if event.kind == Kind.REFUSED:
-        return f"refused ({safe(str(body.get('what')), 40)}){reason}"
-    if event.kind == Kind.CONFIRMED:
-        why = state.order.reason if state is not None else None
-        return f"confirmed plan {str(body['plan'])[:DIGITS]}, because {safe(why or 'no reason was given', 600)}"
-    if event.kind == Kind.FINISHED:
-        figures = ", ".join(f"{name} {number(body.get(name))}" for name in ("asked", "accepted", "confirmed", "left"))
-        return f"{safe(body['result'].lower(), 40)}: {figures}{reason}"
-    if event.kind == Kind.RETRIED:
-        return ordered_again(body["as"])
-    return f"{event.kind}{reason}" if event.kind in AUDITED else None
+    plan = f"plan {str(body.get('plan'))[:DIGITS]}"
+    said: str | None
+    match event.kind:
+        case Kind.REFUSED:
+            said = f"refused ({safe(str(body.get('what')), 40)}){reason}"
+        case Kind.CONFIRMED:
+            why = safe((state.order.reason if state is not None else None) or "no reason was given", 600)
+            needs = f", which needs {approvals(body['needs'])}" if body.get("needs") else ""
+            said = f"confirmed {plan}{needs}, because {why}"
+        case Kind.APPROVED:
+            said = f"approved {plan}"
+        case Kind.BROKE_GLASS:
+            said = f"BROKE GLASS for {plan}{reason}"
+        case Kind.GUARD_CHANGED:
+            said = safe(guard_line(body["account"], body["before"], body["after"]), 2000)
+        case Kind.FINISHED:
+            names = ("asked", "accepted", "confirmed", "left")
+            figures = ", ".join(f"{name} {number(body.get(name))}" for name in names)
+            said = f"{safe(body['result'].lower(), 40)}: {figures}{reason}"
+        case Kind.RETRIED:
+            said = ordered_again(body["as"])
+        case _:
+            said = f"{event.kind.replace('_', ' ')}{reason}" if event.kind in AUDITED else None
+    return said
 
 
 # --- lists -------------------------------------------------------------------------------------------------------
@@ -151,11 +171,6 @@ def line(state: State) -> str:
     return f"*#{state.id}* {state.phase.value} · {what} · {mention(state.requester)} · {when(state.at)}"
 
 
-def _plain_line(state: State) -> str:
-    what = f"{target(state.order)} on {state.account}{_sized(state)}"
-    return f"#{state.id} {state.phase.value} · {what} · {state.requester} · {state.at:%Y-%m-%d %H:%M} UTC"
-
-
 def _sized(state: State) -> str:
     return f" · {tasks(state.size)}" if state.plan is not None and state.plan.statuses else ""
 
@@ -164,7 +179,7 @@ def listing(title: str, states: list[State]) -> Message:
     """Return a list of cancellations for an ephemeral answer."""
     if not states:
         return Message(text=f"{title}: none.")
-    return lines([f"{title}:", *map(line, states)], [f"{title}:", *map(_plain_line, states)])
+    return lines([f"{title}:", *map(line, states)], [f"{title}:", *map(one_line, states)])
 
 
 def batches(account: Account, found: Sequence[Preview], more: int, unlooked: int = 0) -> Message:

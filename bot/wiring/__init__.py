@@ -24,11 +24,15 @@ from bot.config import Mode, Settings
 from bot.domain.account import Account
 from bot.domain.account import Cloud as CloudName
 from bot.domain.errors import ConfigError
-from bot.domain.policy import alone
+from bot.domain.events import BOT
+from bot.domain.guard import guard
+from bot.domain.policy import alone, unguarded
 from bot.engine.directory import Directory
 from bot.engine.executor import Executor
-from bot.engine.intake import Intake, Rooms
+from bot.engine.intake import Intake
 from bot.engine.keeper import Halt, HaltError, Keeper
+from bot.engine.presses import Presses
+from bot.engine.rooms import Rooms
 from bot.ledger.ledger import Ledger
 from bot.slack.actions import Actions
 from bot.slack.again import Again
@@ -37,9 +41,11 @@ from bot.slack.app import SlackApp, web_client
 from bot.slack.commands import Commands
 from bot.slack.files import Files
 from bot.slack.form import Form
+from bot.slack.links import card_link
 from bot.slack.orders import Orders
 from bot.slack.people import SlackDirectory
 from bot.slack.publisher import Publisher
+from bot.slack.reasons import Reasons
 
 CONNECT: Final = 10.0
 """Seconds for opening the socket."""
@@ -75,6 +81,11 @@ def open_ledger(settings: Settings, *, readonly: bool = False) -> Ledger:
     return Ledger.open(Path(settings.database), now=now, readonly=readonly)
 
 
+def keep_guards(ledger: Ledger, actor: str, settings: Settings) -> None:
+    """Let the ledger see what guards the accounts now: a change since the last start is an event."""
+    ledger.keep_guards(actor, {name: guard(account) for name, account in settings.accounts.items()})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
     """The verbs, ready to use, and what has to be closed after them."""
@@ -98,6 +109,7 @@ def build_engine(settings: Settings, ledger: Ledger, directory: Directory, halt:
         now=lambda: now().timestamp(),
         sleep=halt.sleep,
         nap=time.sleep,
+        ahead=ledger.slots.ahead,
     )
     clouds = {name: _cloud(account, http, throttle, ledger.slots.ahead) for name, account in settings.accounts.items()}
     rooms = Rooms(
@@ -131,14 +143,20 @@ class Bot:
         self._app_token = slack.app_token
         self._client = web_client(slack.bot_token, slack.api_url)
         self._directory = SlackDirectory(self._client, now=now, timer=time.monotonic)
-        self._answers = Answers(self._client, timer=time.monotonic, sleep=time.sleep)
         self._ledger = open_ledger(settings)
+        self._answers = Answers(
+            self._client,
+            timer=time.monotonic,
+            sleep=time.sleep,
+            link=lambda cancellation: card_link(self._ledger, self._client, cancellation),
+        )
         self._engine = build_engine(settings, self._ledger, self._directory, halt)
         self._files = Files(self._client, slack.bot_token, timer=time.monotonic)
         self._intake = Intake(self._engine.rooms, self._answers, fetch=self._files.read)
         self._keeper = Keeper(self._engine.rooms, self._intake, Executor(self._engine.rooms), halt)
         self._orders = Orders(self._engine.rooms, self._intake, self._keeper, self._answers)
-        self._again = Again(self._ledger, self._client, self._intake, self._keeper, self._answers)
+        self._presses = Presses(self._engine.rooms)
+        self._again = Again(self._ledger, self._client, self._presses, self._keeper, self._answers)
         self._publisher: Publisher | None = None
         self._app: SlackApp | None = None
 
@@ -147,6 +165,8 @@ class Bot:
 
         Raises ConfigError when Slack will not have the tokens, HaltError when the process is told to leave meanwhile.
         """
+        # Before anything runs: whoever lowers the guard and starts the bot is to be seen doing so.
+        keep_guards(self._ledger, BOT, self._settings)
         self._keeper.start()
         self._identify()
         self._publisher = Publisher(
@@ -161,6 +181,8 @@ class Bot:
         self._publisher.start()
         self._connect()
         accounts = "; ".join(alone(account) for account in self._settings.accounts.values())
+        for warning in filter(None, map(unguarded, self._settings.accounts.values())):
+            log.warning("nobody_may_break_glass", account=warning)
         return f"ready: {self._settings.slack.mode} mode, {accounts}"
 
     def stop(self) -> None:
@@ -196,14 +218,25 @@ class Bot:
         halt, answers = self._halt, self._answers
         # One form for the command and the shortcut: it remembers which sendings were given up on.
         form = self._form(halt)
-        actions = Actions(self._ledger, self._intake, self._keeper, answers, halt, again=self._again)
+        reasons = Reasons(self._ledger, self._client, self._presses, self._keeper, answers=answers, halt=halt)
+        actions = Actions(self._ledger, self._presses, self._keeper, answers, halt, again=self._again, reasons=reasons)
         commands = self._commands(halt, form)
-        return SlackApp(self._client, self._app_token, commands, actions, form, timer=time.monotonic, halt=halt)
+        return SlackApp(
+            self._client,
+            self._app_token,
+            commands,
+            actions,
+            form=form,
+            reasons=reasons,
+            timer=time.monotonic,
+            halt=halt,
+        )
 
     def _commands(self, halt: Halt, form: Form) -> Commands:
         return Commands(
             self._engine.rooms,
             intake=self._intake,
+            presses=self._presses,
             keeper=self._keeper,
             answers=self._answers,
             client=self._client,

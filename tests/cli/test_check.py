@@ -53,7 +53,8 @@ def test_nothing_wrong_is_said(scene: Scene) -> None:
     assert 0 == found.code
     assert [] == found.problems
     assert (
-        "pumps (aliyun, in C0OPS, C0SIDE): S0ONCALL may cancel up to 100 alone; in-progress always needs approval"
+        "pumps (aliyun, in C0OPS, C0SIDE): S0ONCALL may cancel up to 100 alone;"
+        " in-progress and more needs 1 approval of S0LEADS"
     ) == found.out[0]
     assert "no problems" == found.out[-1]
     assert not scene.database.exists()
@@ -192,11 +193,62 @@ def test_a_requester_is_not_their_own_approver(scene: Scene) -> None:
 
 
 def test_one_of_two_may_be_the_others_approver(scene: Scene) -> None:
-    """An approver who may order, too, is one for everybody else."""
+    """An approver who may order, too, is one for everybody else; that nobody is one for them is warned of."""
     scene.slack.add_group("S0ONCALL", "oncall", [ANN, BEN])
     scene.slack.add_group("S0LEADS", "leads", [ANN])
 
-    assert 0 == checked(scene).code
+    found = checked(scene)
+
+    assert 0 == found.code
+    assert (
+        f"warning: accounts.pumps.approvers: 1 are needed besides the requester and for {ANN} there are 0,"
+        " so nothing above 100 devices of theirs can be approved"
+    ) in found.out
+
+
+def test_a_terminal_is_nobody_to_approve_for(scene: Scene) -> None:
+    """What is ordered at a terminal is never approved: its people do not hide that the others lack an approver."""
+    scene.slack.add_group("S0LEADS", "leads", [ANN])
+    listed = scene.config.read_text().replace('requesters = ["S0ONCALL"]', f'requesters = ["{ANN}", "cli:ann"]')
+    scene.config.write_text(listed)
+
+    assert [
+        (
+            "accounts.pumps.approvers: 1 are needed besides the requester and there are 0,"
+            " so nothing above 100 devices can be approved"
+        )
+    ] == checked(scene).problems
+
+
+@pytest.mark.parametrize(
+    ("flags", "able"),
+    [
+        ({}, True),
+        ({"deleted": True}, False),
+        ({"is_bot": True}, False),
+        ({"is_app_user": True}, False),
+        ({"is_restricted": True}, False),
+        ({"is_ultra_restricted": True}, False),
+        ({"is_stranger": True}, False),
+        ({"team_id": "T0ELSE"}, False),
+    ],
+)
+def test_who_may_do_nothing_approves_nothing(scene: Scene, flags: dict[str, Any], able: bool) -> None:
+    """Guests, bots, apps, the deactivated and people of another workspace are no approvers."""
+    scene.slack.add_user(LEA, "lea", **flags)
+    scene.slack.add_group("S0LEADS", "leads", [LEA])
+
+    said = [problem for problem in checked(scene).problems if "besides the requester and there are 0" in problem]
+
+    assert able == (said == [])
+
+
+def test_slackbot_approves_nothing(scene: Scene) -> None:
+    """Slackbot, which says that it is no bot, is no approver."""
+    scene.slack.add_user("USLACKBOT", "slackbot")
+    scene.slack.add_group("S0LEADS", "leads", ["USLACKBOT"])
+
+    assert 1 == len([problem for problem in checked(scene).problems if "there are 0" in problem])
 
 
 def test_a_silent_cloud_is_named(scene: Scene) -> None:
@@ -214,4 +266,39 @@ def test_nobody_to_break_the_glass_is_a_warning(scene: Scene) -> None:
     found = checked(scene)
 
     assert "warning: accounts.pumps: nobody may break glass when no approver answers" in found.out
+    assert (0, "no problems") == (found.code, found.out[-1])
+
+
+@pytest.mark.parametrize(
+    ("listed", "flags", "fault"),
+    [
+        ([BEN], {}, f"{BEN} is no requester"),
+        ([ANN], {"deleted": True}, f"{ANN} may do nothing here"),
+        ([ANN], {"is_restricted": True}, f"{ANN} may do nothing here"),
+        ([ANN, "cli:ben"], {"team_id": "T0ELSE"}, f"{ANN} may do nothing here, cli:ben is no requester"),
+        ([BEN, ANN], {}, None),
+    ],
+)
+def test_listed_and_unable_is_a_warning(
+    scene: Scene, listed: list[str], flags: dict[str, Any], fault: str | None
+) -> None:
+    """Where nobody of those listed may order, nobody may break glass either: that is said, with each one's fault."""
+    scene.slack.add_group("S0ONCALL", "oncall", [ANN])
+    scene.slack.add_user(ANN, "ann", **flags)
+    names = ", ".join(f'"{one}"' for one in listed)
+    scene.config.write_text(scene.config.read_text().replace("[approval]", f"[approval]\nbreak_glass = [{names}]"))
+
+    warned = [line for line in checked(scene).out if line.startswith("warning:")]
+
+    said = f"warning: accounts.pumps: nobody may break glass when no approver answers: {fault}"
+    assert ([said] if fault else []) == warned
+
+
+def test_somebody_to_break_the_glass_is_no_warning(scene: Scene) -> None:
+    """Where somebody may, nothing is warned of."""
+    scene.config.write_text(scene.config.read_text().replace("[approval]", f'[approval]\nbreak_glass = ["{ANN}"]'))
+
+    found = checked(scene)
+
+    assert [] == [line for line in found.out if line.startswith("warning:")]
     assert 0 == found.code

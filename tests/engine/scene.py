@@ -1,6 +1,7 @@
 """One ledger file and the processes of the bot on it, without Slack; what cloud they have is up to who comes after."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -14,10 +15,12 @@ from bot.domain.decisions import Refusal
 from bot.domain.errors import DirectoryError
 from bot.domain.order import Cancel
 from bot.domain.plan import Call, Look, Names, Plan
-from bot.domain.policy import Person, Place, Sight
+from bot.domain.policy import Person, Place, Sight, personal_fault
 from bot.domain.reading import Reading
 from bot.engine.executor import Executor
-from bot.engine.intake import Fetch, Intake, Rooms, no_files
+from bot.engine.intake import Fetch, Intake, no_files
+from bot.engine.presses import Presses
+from bot.engine.rooms import Rooms
 from bot.ledger.ledger import Ledger
 from tests.clouds.stand_ins import KEY_ID, KEY_SECRET, TOKEN, Clock
 
@@ -36,14 +39,22 @@ class People:
         self.changes: dict[str, dict[str, Any]] = {}
         """What is special about a person."""
 
-    def look(self, actor: str, channel: str | None, account: Account, *, within: float) -> Sight:
+    def look(
+        self, actor: str, channel: str | None, account: Account, *, within: float, since: datetime | None = None
+    ) -> Sight:
         """Look somebody up."""
-        del account, within
+        del account, within, since
         if self.silent:
             self.silent -= 1
             raise DirectoryError("Slack did not tell who you are.")
         person = Person(id=actor, **self.changes.get(actor, {}))
         return Sight(person=person, place=Place(id=channel) if channel else None, at=self._now())
+
+    def approvers(self, account: Account, *, besides: str, enough: int, within: float) -> tuple[str, ...]:
+        """Return the listed approvers who are full members."""
+        listed = [one for one in account.approvers if one != besides]
+        sights = [self.look(one, None, account, within=within) for one in listed]
+        return tuple(sight.person.id for sight in sights if personal_fault(sight.person) is None)[:enough]
 
 
 @dataclass
@@ -55,6 +66,10 @@ class Told:
     def tell(self, state: State, text: str) -> None:
         """Keep it."""
         self.texts.append(f"#{state.id}: {text}")
+
+    def ask_anyway(self, state: State, like: State) -> None:
+        """Keep it."""
+        self.texts.append(f"#{state.id}: already #{like.id}")
 
 
 def nothing() -> None:
@@ -109,6 +124,14 @@ class Watched:
         self._cloud.wait(action)
         self.waiting()
 
+    def until(self, stopped: Callable[[], bool]) -> AbstractContextManager[None]:
+        """End waits once it is stopped."""
+        return self._cloud.until(stopped)
+
+    def soon(self) -> AbstractContextManager[None]:
+        """Wait for no long."""
+        return self._cloud.soon()
+
     def send(self, plan: Plan, call: Call, names: tuple[str, ...], attempt: int) -> Answer:
         """Send a call, with something happening before and after."""
         self.sending()
@@ -127,6 +150,7 @@ class Process:
 
     rooms: Rooms
     intake: Intake
+    presses: Presses
     executor: Executor
     cloud: Watched
 
@@ -177,7 +201,7 @@ class Scene:
         rooms = replace(plain, **changes)
         self._renewing.append((ledger, owner))
         intake = Intake(rooms, self.told, fetch=self.fetch)
-        return Process(rooms=rooms, intake=intake, executor=Executor(rooms), cloud=cloud)
+        return Process(rooms=rooms, intake=intake, presses=Presses(rooms), executor=Executor(rooms), cloud=cloud)
 
     def dies(self, process: Process) -> None:
         """Let nobody renew a process's leases any more."""
@@ -207,9 +231,9 @@ class Scene:
         assert not isinstance(done, Refusal), done.reason
         return identity
 
-    def press(self, button: str, identity: int, actor: str = ANN) -> State | Refusal:
+    def press(self, button: str, identity: int, actor: str = ANN, *, reason: str = "") -> State | Refusal:
         """Press a button, in time."""
-        return self.one.intake.press(button, identity, actor, OPS, in_time=lambda: True)
+        return self.one.presses.press(button, identity, actor, OPS, in_time=lambda: True, reason=reason)
 
     def run(self, identity: int, process: Process | None = None) -> State:
         """Run as far as it goes now and return the state."""

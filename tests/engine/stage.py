@@ -44,7 +44,11 @@ class Stage(Scene):
     def cloud(self, account: Account, ledger: Ledger, owner: str) -> Cloud:
         """Return the real client."""
         throttle = Throttle(
-            reserve=ledger.slots.reserve, push=ledger.slots.push, now=self.clock.seconds, sleep=self.clock.sleep
+            reserve=ledger.slots.reserve,
+            push=ledger.slots.push,
+            now=self.clock.seconds,
+            sleep=self.clock.sleep,
+            ahead=ledger.slots.ahead,
         )
         return AliyunCloud(
             account,
@@ -63,6 +67,12 @@ class Stage(Scene):
     def ordered(self, statuses: tuple[Status, ...] = QUEUED_AND_NOTIFIED, *, actor: str = ANN, job: str = JOB) -> int:
         """Order and check; return the id."""
         return self.order(CancelJob(job=job, statuses=statuses, reason="bad image"), actor=actor)
+
+    def meant(self, identity: int, actor: str = ANN) -> int:
+        """Say that an order is meant although it is like an open one; return the id."""
+        self.press("order_anyway", identity, actor)
+        self.one.intake.check(identity)
+        return identity
 
     def confirmed(self, statuses: tuple[Status, ...] = QUEUED_AND_NOTIFIED) -> int:
         """Order, check and confirm; return the id."""

@@ -69,7 +69,7 @@ def test_it_is_not_ordered_again(yards: Yards, hand: str) -> None:
     identity = yard.running(DEVICES)
     tamper(yard, hand)
     ended(yard, identity)
-    refusal = yard.one.intake.retry(identity, ANN, OPS, via="slack", in_time=lambda: True)
+    refusal = yard.one.presses.retry(identity, ANN, OPS, via="slack", in_time=lambda: True)
 
     assert isinstance(refusal, Refusal)
     assert "list of names" in refusal.reason

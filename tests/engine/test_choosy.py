@@ -151,6 +151,7 @@ def test_a_split_that_fails_in_part(yards: Yards) -> None:
 
     assert (Phase.PARTLY_DONE, (120, 119, 119, 1)) == (state.phase, figures(state))
     assert (NAMES[110],) == yard.names(again)
+    assert MOST_LOOKS == sum(sent.names == (NAMES[110],) for sent in yard.fleet.sent)
 
 
 def test_unknown(yards: Yards) -> None:

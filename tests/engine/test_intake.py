@@ -129,14 +129,15 @@ class TestCheck:
         ("statuses", "approval", "reason"),
         [
             (QUEUED_AND_NOTIFIED, Approval(above=58), "up to 59 devices are more than 58"),
-            ((Status.IN_PROGRESS,), Approval(), "`in-progress` always needs one"),
-            ((Status.UNCONFIRMED,), Approval(always=("unconfirmed",)), "`unconfirmed` always needs one"),
-            (QUEUED_AND_NOTIFIED, Approval(above=0, people=2), "2 more people"),
+            ((Status.IN_PROGRESS,), Approval(), "“in-progress” always needs one"),
+            ((Status.UNCONFIRMED,), Approval(always=("unconfirmed",)), "“unconfirmed” always needs one"),
+            (QUEUED_AND_NOTIFIED, Approval(above=0, people=2), "2 other people"),
         ],
     )
     def test_needs_approval(self, stage: Stage, statuses: tuple[Status, ...], approval: Approval, reason: str) -> None:
-        """What would need somebody's approval is refused with the reason, without a card."""
-        stage.one = stage.process("strict", accounts={"pumps": replace(stage.account, approval=approval)})
+        """What nobody besides the asker could approve is refused with the reason, without a card."""
+        account = replace(stage.account, approval=approval, approvers=(ANN,))
+        stage.one = stage.process("strict", accounts={"pumps": account})
         state = stage.state(stage.ordered(statuses))
 
         assert (Phase.VOIDED, False) == (state.phase, state.has_card)
@@ -154,10 +155,11 @@ class TestCheck:
     def test_unknown_size_needs_approval(self, stage: Stage) -> None:
         """An unknown size counts as more than any limit."""
         stage.simulated.faults.add("unfiltered", times=None)
+        stage.one = stage.process("open", accounts={"pumps": replace(stage.account, approvers=(LEA,))})
         state = stage.state(stage.ordered())
 
-        assert Phase.VOIDED is state.phase
-        assert "the cloud does not tell how many devices" in stage.told.texts[0]
+        assert (Phase.WAITING_CONFIRMATION, 1) == (state.phase, state.needs)
+        assert ("the cloud does not tell how many devices it is",) == state.reasons
 
     def test_unknown_job(self, stage: Stage) -> None:
         """A job that the cloud does not know is told in its own words."""
@@ -272,6 +274,17 @@ class TestLook:
 
         assert digest is not None
         assert f"Plan {digest[:12]}." in shown
+
+    def test_ran_alone(self, stage: Stage) -> None:
+        """A preview counts what its asker has run alone in the window, as the confirmation will."""
+        above = stage.account.approval.above
+        before = preview(stage)
+        stage.confirmed()
+        after = preview(stage)
+
+        assert 100 == above
+        assert "approv" not in before
+        assert "up to 59 devices and the 59 run alone lately are more than 100" in after
 
     def test_choices(self, stage: Stage) -> None:
         """A job without statuses is answered with its counts and a complete command for each sensible choice."""

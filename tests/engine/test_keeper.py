@@ -109,6 +109,20 @@ class TestKeeper:
         assert Phase.CHECKING is early
         assert comes_to(stage, Phase.WAITING_CONFIRMATION)
 
+    def test_held(self, stage: Stage, stack: ExitStack) -> None:
+        """An order that is held is asked about once more by a process that starts, and is then left alone."""
+        stage.ordered()
+        held = stage.ordered()
+        stage.told.texts.clear()
+        lease = stage.ledger.leases.take(f"cancellation:{held}", "witness")
+        stage.clock.turn(ABANDONED.total_seconds() + 1)
+        keeper = keep(stage, stack)
+
+        assert until(lambda: stage.told.texts == ["#2: already #1"])
+        assert settles(stage)
+        assert lease is not None
+        assert held not in keeper._not_before
+
     def test_expiry(self, stage: Stage, stack: ExitStack) -> None:
         """An unanswered question is a denial when its time is over."""
         identity = stage.ordered()

@@ -1,6 +1,7 @@
 """Asking again, and names that lie in a file: what is opened over, by whom, and what happens only once."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import pytest
@@ -53,8 +54,8 @@ class TestRetry:
         """A second press, also somebody else's and in another process, gives the same new cancellation."""
         yard = partly(yards)
         two = yard.process("two")
-        first = yard.one.intake.retry(1, ANN, OPS, via="slack", in_time=lambda: True)
-        second = two.intake.retry(1, BEN, OPS, via="slack", in_time=lambda: True)
+        first = yard.one.presses.retry(1, ANN, OPS, via="slack", in_time=lambda: True)
+        second = two.presses.retry(1, BEN, OPS, via="slack", in_time=lambda: True)
 
         assert [Ordered(2, repeated=False), Ordered(2, repeated=True)] == [first, second]
         assert (1, None) == (yard.kinds(1).count("retried"), yard.ledger.state(3))
@@ -83,6 +84,50 @@ class TestRetry:
         assert (Phase.REFUSED, None) == (yard.state(made.id).phase, yard.state(1).retried_as)
         assert (3, NAMES[200:400]) == (yard.retry(1), yard.names(3))
 
+    def test_delivered_again(self, yards: Yards) -> None:
+        """The same delivery again opens nothing, also once what it had opened came to nothing."""
+        yard = partly(yards)
+        press = partial(yard.one.presses.retry, 1, channel=OPS, via="slack")
+        first = press(actor=BEN, in_time=lambda: True, delivery="trigger.1")
+        second = press(actor=ANN, in_time=lambda: True, delivery="trigger.2")
+        yard.people.changes[BEN] = {"deactivated": True}
+        yard.one.intake.check(2)
+        yard.people.changes.clear()
+        came_to = (yard.state(2).phase, yard.state(1).retried_as)
+        again = [
+            press(actor=BEN, in_time=lambda: False, delivery="trigger.1"),
+            press(actor=ANN, in_time=lambda: True, delivery="trigger.2"),
+        ]
+
+        assert (Ordered(2, repeated=False), Ordered(2, repeated=True)) == (first, second)
+        assert (Phase.REFUSED, None) == came_to
+        assert [Ordered(2, repeated=True)] * 2 == again
+        assert 3 == yard.retry(1)
+
+    def test_like_an_open_one(self, yards: Yards) -> None:
+        """What is asked for again is held like any order while an equal one is open, and goes on when it is meant."""
+        yard = partly(yards)
+        assert 2 == yard.order(DEVICES)
+        new = yard.retry(1)
+        yard.one.intake.check(new)
+        held = (yard.state(new).phase, yard.state(new).held)
+        yard.press("order_anyway", new)
+        yard.one.intake.check(new)
+
+        assert (Phase.CHECKING, 2) == held
+        assert Phase.WAITING_CONFIRMATION is yard.state(new).phase
+
+    def test_held_and_not_meant(self, yards: Yards) -> None:
+        """One that was held and that nobody meant leaves what was left to be asked for again."""
+        yard = partly(yards)
+        yard.order(DEVICES)
+        new = yard.retry(1)
+        yard.one.intake.check(new)
+        yard.clock.turn(yard.account.approval.expires.total_seconds())
+        yard.one.intake.end_wait(yard.state(new))
+
+        assert (Phase.VOIDED, None) == (yard.state(new).phase, yard.state(1).retried_as)
+
     @pytest.mark.parametrize("phase", ["Waiting for confirmation", "Approved", "Done", "Withdrawn"])
     def test_not_of_everything(self, yards: Yards, phase: str) -> None:
         """What is not over, is done, or was taken back is not ordered again."""
@@ -95,7 +140,7 @@ class TestRetry:
             yard.confirm(identity)
         if phase == "Done":
             yard.run(identity)
-        refused = yard.one.intake.retry(identity, ANN, OPS, via="slack", in_time=lambda: True)
+        refused = yard.one.presses.retry(identity, ANN, OPS, via="slack", in_time=lambda: True)
 
         assert isinstance(refused, Refusal)
         assert f"“{phase}”" in refused.reason
@@ -105,7 +150,7 @@ class TestRetry:
     def test_not_by_everybody(self, yards: Yards, actor: str, channel: str) -> None:
         """Only who may order it, where it may be ordered, asks again; another is refused and remembered."""
         yard = partly(yards)
-        refused = yard.one.intake.retry(1, actor, channel, via="slack", in_time=lambda: True)
+        refused = yard.one.presses.retry(1, actor, channel, via="slack", in_time=lambda: True)
 
         assert isinstance(refused, Refusal)
         assert ["retry"] == [body["what"] for body in yard.bodies("refused")]
@@ -115,7 +160,7 @@ class TestRetry:
         """Where it cannot be learnt who pressed, nothing is done."""
         yard = partly(yards)
         yard.people.silent = 1
-        refused = yard.one.intake.retry(1, ANN, OPS, via="slack", in_time=lambda: True)
+        refused = yard.one.presses.retry(1, ANN, OPS, via="slack", in_time=lambda: True)
 
         assert isinstance(refused, Refusal)
         assert refused.reason.endswith("Nothing was done, press again.")
@@ -130,7 +175,7 @@ class TestRetry:
             asked.append(yard.ledger._store._database.conn.in_transaction)
             return False
 
-        refused = yard.one.intake.retry(1, ANN, OPS, via="slack", in_time=in_time)
+        refused = yard.one.presses.retry(1, ANN, OPS, via="slack", in_time=in_time)
 
         assert isinstance(refused, Refusal)
         assert ([True], None, None) == (asked, yard.state(1).retried_as, yard.ledger.state(2))
@@ -152,11 +197,12 @@ class TestRetry:
         yard = yards()
         yard.fleet.add("J1", NAMES)
         identity = yard.order(replace(DEVICES, names=("unheard-of",)))
-        refused = [yard.one.intake.retry(each, ANN, OPS, via="slack", in_time=lambda: True) for each in (identity, 99)]
+        refused = [yard.one.presses.retry(each, ANN, OPS, via="slack", in_time=lambda: True) for each in (identity, 99)]
 
-        assert [f"There is no #{each} that could be ordered again. Nothing was changed." for each in (1, 99)] == [
-            refusal.reason for refusal in refused if isinstance(refusal, Refusal)
-        ]
+        assert [
+            "There is no #1 that could be ordered again. Nothing was changed.",
+            "There is no #99 that could be changed. Nothing was changed.",
+        ] == [refusal.reason for refusal in refused if isinstance(refusal, Refusal)]
 
     def test_a_strategy(self, yards: Yards) -> None:
         """Of a strategy whose tasks were refused the tasks alone are asked for again."""

@@ -36,6 +36,15 @@ class TestBatch:
         assert [200, 200, 50] == [len(yard.fleet.calls(number)[0].names) for number in (1, 2, 3)]
         assert 2 == yard.fleet.count("J1", "queued")
 
+    def test_one_look_tells_a_part(self, yards: Yards) -> None:
+        """Where all that was taken is seen, a run of which a part was not taken is looked at once and over."""
+        yard = pumps(yards)
+        answering(yard, call_2=FAILED)
+        state = yard.run(yard.running(DEVICES))
+
+        assert (Phase.PARTLY_DONE, (450, 250, 250, 200)) == (state.phase, figures(state))
+        assert 1 == yard.fleet.reads["verify"]
+
     def test_names_are_stored_once(self, yards: Yards) -> None:
         """Of the names no event carries any: they lie once in the table of lists."""
         yard = pumps(yards)
@@ -285,7 +294,10 @@ def test_in_progress_meanwhile(yards: Yards) -> None:
     yard.fleet.move("J1", NAMES[:1], "in-progress")
     state = yard.run(identity)
 
-    assert (Phase.VOIDED, "the approval rules are stricter now than when it was confirmed") == (state.phase, state.why)
+    assert (Phase.VOIDED, "the approval rules are stricter now than when it was agreed to") == (
+        state.phase,
+        state.why,
+    )
 
 
 def test_a_job_that_is_gone(yards: Yards) -> None:

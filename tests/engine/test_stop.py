@@ -1,11 +1,14 @@
 """Stop: what is out comes to its end, and nothing more is sent."""
 
+from datetime import datetime, timedelta
+
 import pytest
 
 from bot.domain.cancellation import Phase, State
 from bot.domain.decisions import Refusal
-from tests.engine.scene import ANN, LEA, figures
+from tests.engine.scene import ANN, LEA, OPS, figures
 from tests.engine.stage import CANCEL, WHOLE, Stage
+from tests.engine.yard import DEVICES, THROTTLED, Yards, pumps
 
 
 class TestStop:
@@ -50,6 +53,48 @@ class TestStop:
         state = stage.run(identity)
 
         assert (phase, expected, 1) == (state.phase, stage.outcomes(), len(stage.cancels))
+
+    @pytest.mark.parametrize("operation", [CANCEL, "ListOTATaskByJob"])
+    def test_while_the_cloud_wants_to_be_left_alone(self, stage: Stage, operation: str) -> None:
+        """Stopped by another process while a wait of two minutes runs, of a call or a read, it ends at once."""
+        identity, other = stage.confirmed(), stage.process("two")
+        stage.simulated.faults.add("throttle", CANCEL, seconds=120, header="Retry-After", times=None)
+        renew, stopped = stage.clock.turned, list[datetime]()
+
+        def turned() -> None:
+            renew()
+            if len(stage.cancels) == 1 and not stopped:
+                stage.ledger.slots.push("main", operation, 120)
+                done = other.presses.press("stop", identity, LEA, OPS, in_time=lambda: True)
+                assert isinstance(done, State)
+                stopped.append(stage.clock.now())
+
+        stage.clock.turned = turned
+        state = stage.run(identity)
+
+        assert (Phase.STOPPED, LEA, 1) == (state.phase, state.stopped_by, len(stage.cancels))
+        assert state.ended is not None
+        assert state.ended - stopped[0] < timedelta(seconds=2)
+
+    def test_in_the_pause_between_attempts(self, yards: Yards) -> None:
+        """Stopped in the pause after a refused attempt, it does not wait for the pause's end, and sends nothing."""
+        yard = pumps(yards)
+        identity = yard.running(DEVICES)
+        yard.fleet.play = lambda _sent: (THROTTLED, False)
+        renew, began = yard.clock.turned, list[datetime]()
+
+        def turned() -> None:
+            renew()
+            if len(yard.fleet.sent) == 12 and not began:
+                yard.press("stop", identity)
+                began.append(yard.clock.now())
+
+        yard.clock.turned = turned
+        state = yard.run(identity)
+
+        assert (Phase.STOPPED, 12) == (state.phase, len(yard.fleet.sent))
+        assert state.ended is not None
+        assert state.ended - began[0] < timedelta(seconds=2)
 
     def test_twice(self, stage: Stage) -> None:
         """A second stop says who was first and changes nothing."""

@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -147,6 +148,15 @@ class YardCloud:
     def wait(self, action: str) -> None:
         """Wait for nothing."""
 
+    def until(self, stopped: Callable[[], bool]) -> AbstractContextManager[None]:
+        """Wait for nothing, and so end nothing."""
+        del stopped
+        return nullcontext()
+
+    def soon(self) -> AbstractContextManager[None]:
+        """Wait for nothing."""
+        return nullcontext()
+
     def send(self, plan: Plan, call: Call, names: tuple[str, ...], attempt: int) -> Answer:
         """Answer as the test wants it, else as the cloud does."""
         sent = Sent(
@@ -265,7 +275,7 @@ class Yard(Scene):
 
     def retry(self, old: int, actor: str = ANN) -> int:
         """Ask again, which must open something; return its id."""
-        made = self.one.intake.retry(old, actor, OPS, via="slack", in_time=lambda: True)
+        made = self.one.presses.retry(old, actor, OPS, via="slack", in_time=lambda: True)
         assert isinstance(made, Ordered), made.reason
         assert not made.repeated
         return made.id

@@ -100,8 +100,12 @@ class Scene:
         self.slack.start()
         self.cloud.start()
         Stage(slack=self.slack, cloud=self.cloud).populate()
-        self.config.write_text(CONFIG.format(slack=self.slack.api_url, cloud=self.cloud.url, **self._lines))
+        self.configure()
         return self
+
+    def configure(self) -> None:
+        """Write the configuration."""
+        self.config.write_text(CONFIG.format(slack=self.slack.api_url, cloud=self.cloud.url, **self._lines))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -287,14 +291,15 @@ class Process:
 class Stories:
     """Scenes that are played at the same time, because each of them waits a lot; a test asks for the end of its own."""
 
-    def __init__(self, folder: Path, *plays: Callable[[Scene], Any]) -> None:
+    def __init__(self, folder: Path, *plays: Callable[[Any], Any], stage: Callable[[Path], Scene] = Scene) -> None:
         self._folder = folder
+        self._stage = stage
         self._pool = ThreadPoolExecutor(len(plays), thread_name_prefix="story")
-        self._ends: dict[Callable[[Scene], Any], Future[Any]] = {
+        self._ends: dict[Callable[[Any], Any], Future[Any]] = {
             play: self._pool.submit(self._play, play) for play in plays
         }
 
-    def end(self, play: Callable[[Scene], T]) -> T:
+    def end(self, play: Callable[[Any], T]) -> T:
         """Return what a play returned, or raise what it raised."""
         found: T = self._ends[play].result()
         return found
@@ -303,8 +308,8 @@ class Stories:
         """Wait for the end of all."""
         self._pool.shutdown()
 
-    def _play(self, play: Callable[[Scene], T]) -> T:
+    def _play(self, play: Callable[[Any], T]) -> T:
         folder = self._folder / play.__name__
         folder.mkdir()
-        with Scene(folder) as scene:
+        with self._stage(folder) as scene:
             return play(scene)

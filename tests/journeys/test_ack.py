@@ -41,7 +41,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Scene, list
         until(lambda: len(scene.events("previewed")) == RUNNING)
         for number in range(1, RUNNING + 1):
             # What a press of the button does: the cards come one a second, and would take ten.
-            bot._intake.press("confirm", number, ANN, OPS, in_time=lambda: True)
+            bot._presses.press("confirm", number, ANN, OPS, in_time=lambda: True)
         until(lambda: len(scene.events("call_sent")) == RUNNING)
         typed = []
         for number in range(ORDERS):

@@ -125,12 +125,15 @@ class TestAlibaba:
         assert "IN_PROGRESS" == plant.cloud.fleet.job("ali-static").status
 
     def test_devices_in_progress_need_somebody_else(self, plant: Plant) -> None:
-        """A named device that is flashing makes it an order that nobody gives alone, and nothing is sent."""
+        """A named device that is flashing makes it an order that nobody gives alone: once confirmed it waits."""
         plant.cloud.fleet.add_job("ali-hot", counts={"QUEUED": 1, "IN_PROGRESS": 1}, device_prefix="d")
 
-        told = plant.answered("devices d-000001,d-000002 job ali-hot")
+        number = plant.ordered("devices d-000001,d-000002 job ali-hot")
+        asked = plant.slack.plain(plant.card(number))
+        waiting = plant.slack.plain(plant.confirm(number, "Waiting for approval"))
 
-        assert "'in-progress' always needs one" in told
+        assert "After you confirm it needs a second person's approval: “in-progress” always needs one." in asked
+        assert "1 approval is missing" in waiting
         assert [] == plant.calls("pumps", "ali-hot")
 
 

@@ -77,8 +77,9 @@ def with_a_silent_slack(scene: Scene) -> Left:
     cards = range(1, 5)
     with scene.process() as process:
         process.ready()
-        for _ in cards:
-            scene.order()
+        for number in cards:
+            scene.cloud.fleet.add_job(f"job-{number}", counts={"QUEUED": 5})
+            scene.order(f"job job-{number} queued")
         shown = [scene.card(number) for number in cards]
         until(lambda: all(scene.stored(number) for number in cards))
         for method in SLACK:
@@ -135,7 +136,7 @@ def test_it_prints_one_line(stories: Stories) -> None:
     """One line starting `ready` names the mode, the account, and who may run how much alone."""
     assert (
         "ready: socket mode, pumps (aliyun, in C0OPS, C0SIDE): S0ONCALL may cancel up to 100 alone;"
-        " in-progress always needs approval\n"
+        " in-progress and more needs 1 approval of S0LEADS\n"
     ) == stories.end(asked_to_leave).out
 
 

@@ -7,6 +7,7 @@ from itertools import count
 
 import pytest
 
+from bot.domain import decisions
 from bot.playground.slack.values import Message
 from bot.playground.world import ANN, BEN, LEA
 from tests.builders import void
@@ -73,6 +74,31 @@ def test_a_second_press_shows_the_link(office: Office, ended: int) -> None:
     told = office.told(ANN, f"What #{ended} left was asked for again already: #{new}.")
     assert re.search(r"<http[^|>]+\|Go to its card>", told.text)
     assert new == newest(office)
+
+
+def test_a_press_delivered_again_opens_nothing(office: Office, ended: int) -> None:
+    """The same press again gives the same order, also where that came to nothing meanwhile; so does a command."""
+    sent = office.slack.press(ANN, office.card(ended), "retry")
+    first = until(lambda: office.state(ended).retried_as) or 0
+    came_to_nothing(office, ended, first)
+    office.slack.redeliver(sent)
+    office.told(ANN, f"What #{ended} left was asked for again already: #{first}.")
+    opened = [newest(office)]
+
+    typed = office.order(f"retry {ended}")
+    second = newest(office)
+    came_to_nothing(office, ended, second)
+    again = office.slack.redeliver(typed)
+
+    assert ([first], first + 1, second) == (opened, second, newest(office))
+    assert f"What #{ended} left was asked for again already: #{second}." == again.shown
+
+
+def came_to_nothing(office: Office, old: int, new: int) -> None:
+    """Let what was left be asked for again, as after an order that never got a card."""
+    office.card_in("Waiting for confirmation", new)
+    office.bot._ledger.decide(new, void())
+    office.bot._ledger.decide(old, lambda state, now: decisions.came_to_nothing(state, now, new=new))
 
 
 def test_presses_at_once_open_one(office: Office, ended: int) -> None:

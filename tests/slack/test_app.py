@@ -34,10 +34,12 @@ def made(slack: LocalSlack, client: WebClient, command: Callable[..., None], tim
     answers = Answers(client, timer=timer, sleep=lambda _seconds: None)
     keeper = cast(Any, SimpleNamespace(answer=lambda work: work()))
     nothing = cast(Any, None)
-    actions = Actions(nothing, nothing, keeper, answers, Halt(), again=nothing)
+    actions = Actions(nothing, nothing, keeper, answers, Halt(), again=nothing, reasons=nothing)
     commands = cast(Any, SimpleNamespace(command=command))
     form = cast(Any, SimpleNamespace(changed=command, submitted=command, shortcut=command))
-    return SlackApp(client, Secret(slack.app_token), commands, actions, form, timer=timer, halt=Halt())
+    return SlackApp(
+        client, Secret(slack.app_token), commands, actions, form=form, reasons=form, timer=timer, halt=Halt()
+    )
 
 
 def closed(app: SlackApp, slack: LocalSlack) -> None:

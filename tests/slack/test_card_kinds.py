@@ -22,7 +22,21 @@ from bot.slack.card import card
 from bot.slack.commands import LONGEST_NEAREST, usage
 from bot.slack.message import CUT, TEXT
 from bot.slack.views import batches, listing, reply
-from tests.builders import ACCOUNT, ANN, COUNTS, EVIDENCE, NOW, Life, confirm, finish, life_in, record, send, stop
+from tests.builders import (
+    ACCOUNT,
+    ALONE,
+    ANN,
+    COUNTS,
+    EVIDENCE,
+    NOW,
+    Life,
+    confirm,
+    finish,
+    life_in,
+    record,
+    send,
+    stop,
+)
 
 APPROVAL: Final = replace(ACCOUNT.approval, always=())
 ON: Final = replace(ACCOUNT, approval=APPROVAL)
@@ -47,7 +61,15 @@ def waiting(order: Cancel, *, dynamic: bool = True) -> Life:
     life = Life(opening=decisions.requested(ANN, order, ON, channel="C0OPS", via="slack"))
     plan = freeze(order, seen, ON, {"J1": NAMES})
     return life.after(
-        partial(decisions.show_preview, preview=seen, plan=plan, estimate=1, approval=APPROVAL, evidence=EVIDENCE)
+        partial(
+            decisions.show_preview,
+            preview=seen,
+            plan=plan,
+            estimate=1,
+            verdict=ALONE,
+            account=ON,
+            evidence=EVIDENCE,
+        )
     )
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import count
 from typing import Any, Final, cast
 
 import pytest
@@ -41,6 +42,9 @@ requesters = ["S0ONCALL"]
 """
 
 
+NUMBERS: Final = count(1)
+
+
 class Town(Scene):
     """A scene with three accounts, the bot in this process, and a card of a cancellation on two of the accounts."""
 
@@ -63,8 +67,22 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
             yield town
 
 
+@pytest.fixture
+def job(town: Town) -> str:
+    """Give a job that nobody has ordered: an order like one that is open would be held."""
+    made = f"Job.{next(NUMBERS)}-Ops"
+    town.cloud.fleet.add_job(made, counts={"QUEUED": 2})
+    return made
+
+
 def cards_of(town: Scene, job: str) -> list[Message]:
     return [card for card in town.slack.messages(OPS) if job in card.text]
+
+
+def expire_lookups(town: Town) -> None:
+    """Have Slack asked anew about groups, of which an answer is kept for a minute."""
+    with town.bot._directory._lock:
+        town.bot._directory._kept.clear()
 
 
 def answer(town: Scene, user: str, words: str, channel: str = OPS) -> Message:
@@ -116,7 +134,7 @@ def remembered(town: Scene) -> int:
         ("x" * 13_000, "Nothing was changed."),
         (f"strategy {JOB} on tuya-eu", "Not on tuya-eu: Tuya does not offer CancelOTAStrategyByJob"),
         (f"job {JOB} in-progress on tuya-eu", "Not on tuya-eu: in-progress: Tuya's CancelOTATaskByJob does not offer"),
-        ("retry 4711", "There is no #4711 that could be ordered again. Nothing was changed."),
+        ("retry 4711", "There is no #4711 that could be changed. Nothing was changed."),
     ],
 )
 def test_words_that_make_no_order_are_answered_and_not_stored(town: Town, words: str, said: str) -> None:
@@ -130,9 +148,9 @@ def test_words_that_make_no_order_are_answered_and_not_stored(town: Town, words:
     assert head == remembered(town)
 
 
-def test_a_wrong_word_is_answered_with_a_command_that_works(town: Town) -> None:
+def test_a_wrong_word_is_answered_with_a_command_that_works(town: Town, job: str) -> None:
     """The nearest command that is shown can be typed as it stands."""
-    shown = town.order(f"job {JOB} queud,notified because it bricks").shown
+    shown = town.order(f"job {job} queud,notified because it bricks").shown
     nearest = re.search(r"Try: `?/ota-cancel (.*?)`?\n", shown)
 
     assert nearest is not None
@@ -142,19 +160,19 @@ def test_a_wrong_word_is_answered_with_a_command_that_works(town: Town) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        f"JOB {JOB} QUEUED,NOTIFIED because it bricks",
-        f"job  {JOB}   queued , notified   because   it bricks ",
-        f"job {JOB} queued and notified because it bricks",
-        f"job “{JOB}” queued,notified because it bricks",
-        f"job `{JOB}` notified,queued on PUMPS because it bricks",
-        f"/ota-cancel job {JOB} queued,notified because it bricks",
+        "JOB {job} QUEUED,NOTIFIED because it bricks",
+        "job  {job}   queued , notified   because   it bricks ",
+        "job {job} queued and notified because it bricks",
+        "job “{job}” queued,notified because it bricks",
+        "job `{job}` notified,queued on PUMPS because it bricks",
+        "/ota-cancel job {job} queued,notified because it bricks",
     ],
 )
-def test_one_order_may_be_typed_in_many_ways(town: Town, words: str) -> None:
+def test_one_order_may_be_typed_in_many_ways(town: Town, job: str, words: str) -> None:
     """Case, spaces, quotes, `and`, and the command's own name before it do not matter; the id keeps its case."""
-    body = ordered(town, words)
+    body = ordered(town, words.format(job=job))
 
-    assert (JOB, ["queued", "notified"], "it bricks", "pumps", OPS, "slack") == (
+    assert (job, ["queued", "notified"], "it bricks", "pumps", OPS, "slack") == (
         body["order"]["job"],
         body["order"]["statuses"],
         body["order"]["reason"],
@@ -164,9 +182,9 @@ def test_one_order_may_be_typed_in_many_ways(town: Town, words: str) -> None:
     )
 
 
-def test_what_slack_escapes_is_stored_as_it_was_typed(town: Town) -> None:
+def test_what_slack_escapes_is_stored_as_it_was_typed(town: Town, job: str) -> None:
     """Slack writes three characters as entities; the ledger holds what the person wrote, each undone once."""
-    body = ordered(town, f"job {JOB} queued because a &lt; b &amp;amp; c")
+    body = ordered(town, f"job {job} queued because a &lt; b &amp;amp; c")
 
     assert "a < b &amp; c" == body["order"]["reason"]
     assert "<@U1> & &lt;" == typed("&lt;@U1&gt; &amp; &amp;lt;")
@@ -217,12 +235,16 @@ def test_nothing_to_hit_has_no_card(town: Town) -> None:
     assert [] == [message for message in town.slack.messages(OPS) if "job-empty" in message.text]
 
 
-def test_an_order_that_needs_a_second_person_is_not_carried_out(town: Town) -> None:
-    """Tasks in progress need an approver, whom this version cannot ask: the order ends with the reason and no card."""
-    shown = later(town, ANN, f"job {JOB} in-progress")
+def test_an_order_that_needs_a_second_person_says_so_at_once(town: Town) -> None:
+    """Tasks in progress need an approver: the card says so before anybody confirms it."""
+    town.cloud.fleet.add_job("job-flashing", counts={"IN_PROGRESS": 2})
 
-    assert "This needs a second person to approve it ('in-progress' always needs one)" in shown
-    assert town.events("voided")[-1].body["reason"].startswith("This needs a second person")
+    town.order("job job-flashing in-progress")
+
+    (card,) = town.slack.wait_for(lambda: cards_of(town, "job-flashing"), PATIENCE)
+    assert "After you confirm it needs a second person's approval: “in-progress” always needs one." in (
+        town.slack.plain(card)
+    )
 
 
 # --- accounts --------------------------------------------------------------------------------------------------------
@@ -240,10 +262,10 @@ def test_an_order_that_needs_a_second_person_is_not_carried_out(town: Town) -> N
     ids=["the default", "by name", "the other one by name", "the channel's own", "elsewhere the default"],
 )
 def test_the_account_is_the_named_one_or_the_channels(
-    town: Town, user: str, channel: str, named: str, account: str
+    town: Town, job: str, *, user: str, channel: str, named: str, account: str
 ) -> None:
     """A named account is taken, else the channel's default, else the only one that is at home there."""
-    assert account == ordered(town, f"job {JOB} queued{named} because why not", user=user, channel=channel)["account"]
+    assert account == ordered(town, f"job {job} queued{named} because why not", user=user, channel=channel)["account"]
 
 
 def test_an_unknown_account_names_the_nearest(town: Town) -> None:
@@ -487,9 +509,52 @@ def test_an_answer_finds_another_way(town: Town) -> None:
     assert "chat.postEphemeral" == town.slack.calls[-1].method
 
 
-def test_acknowledgements_carry_no_blocks_and_are_for_the_asker(town: Town) -> None:
+def test_acknowledgements_carry_no_blocks_and_are_for_the_asker(town: Town, job: str) -> None:
     """An acknowledged order says its number, its job and its account, to the asker alone."""
-    acknowledged: Delivery = town.order(WORDS)
+    acknowledged: Delivery = town.order(f"job {job} queued")
 
     assert {"text", "response_type"} == set(acknowledged.answer or {})
-    assert re.fullmatch(rf"#\d+: reading job `?{JOB}`? on pumps\. What comes of it follows here\.", acknowledged.shown)
+    assert re.fullmatch(
+        rf"#\d+: reading job `?{re.escape(job)}`? on pumps\. What comes of it follows here\.", acknowledged.shown
+    )
+
+
+# --- what is not carried out at once ---------------------------------------------------------------------------------
+
+
+def test_an_order_that_nobody_could_approve_is_refused(town: Town) -> None:
+    """Where no approver but the asker may approve, the order is refused with the reason, and has no card."""
+    town.cloud.fleet.add_job("job-lonely", counts={"IN_PROGRESS": 2})
+    town.slack.add_group("S0LEADS", "leads", [ANN])
+    expire_lookups(town)
+
+    shown = later(town, ANN, "job job-lonely in-progress")
+
+    town.slack.add_group("S0LEADS", "leads", [LEA])
+    expire_lookups(town)
+    assert "This needs a second person to approve it (“in-progress” always needs one), and of the approvers" in shown
+    assert town.events("voided")[-1].body["reason"].startswith("This needs a second person to approve it")
+    assert [] == cards_of(town, "job-lonely")
+
+
+def test_an_order_like_an_open_one_is_held(town: Town, job: str) -> None:
+    """A repeat is shown who has ordered that already and where, and asked whether another one is meant."""
+    first = town.order(f"job {job} queued because it bricks").shown.split(":")[0]
+    town.slack.wait_for(lambda: cards_of(town, job), PATIENCE)
+
+    asked = answer(town, ANN, f"job {job} queued,notified because it still bricks")
+
+    assert f"already {first} by @ann (waiting for confirmation): the queued tasks of job {job}" in town.slack.plain(
+        asked
+    )
+    assert (
+        "is held, and nothing was changed. Press the button if you mean a second one, else leave it."
+        in town.slack.plain(asked)
+    )
+    assert f"/archives/{OPS}/" in asked.text
+    assert ["order_anyway"] == [button.action_id for button in asked.buttons]
+    assert 1 == len(cards_of(town, job))
+
+    town.slack.press(ANN, asked, "order_anyway")
+
+    town.slack.wait_for(lambda: 2 == len(cards_of(town, job)), PATIENCE)

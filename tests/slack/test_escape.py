@@ -101,9 +101,17 @@ def test_people_are_mentioned(actor: str) -> None:
     assert f"<@{actor}>" == mention(actor)
 
 
-@pytest.mark.parametrize("actor", ["bot", "cli:ann", "U0ANN> <!channel", "C0OPS", "S0LEADS", "u0ann", "U", ""])
+@pytest.mark.parametrize("group", ["S0LEADS", "S012ABCDEF"])
+def test_groups_are_mentioned(group: str) -> None:
+    """A user group's id becomes a mention of the group."""
+    assert f"<!subteam^{group}>" == mention(group)
+
+
+@pytest.mark.parametrize(
+    "actor", ["bot", "cli:ann", "U0ANN> <!channel", "S0LEADS> <!here", "C0OPS", "u0ann", "s0leads", "U", "S", "S1", ""]
+)
 def test_nobody_else_is(actor: str) -> None:
-    """Whatever is not a person's id is shown as text, and cannot smuggle a mention in."""
+    """Whatever is neither a person's id nor a group's is shown as text, and cannot smuggle a mention in."""
     assert safe(actor) == mention(actor)
     assert not set("<>") & set(mention(actor))
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import count
 from typing import Any, Final, cast
 
 import pytest
@@ -37,6 +38,9 @@ quota = "pumps"
 channels = ["C0OPS"]
 requesters = ["S0ONCALL"]
 """
+
+
+NUMBERS: Final = count(1)
 
 
 class Office(Scene):
@@ -109,6 +113,18 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         with office.hosted() as bot:
             office.bot = bot
             yield office
+
+
+@pytest.fixture
+def job(office: Office) -> str:
+    """Give a job that nobody has ordered: an order like one that is open would be held."""
+    return new_job(office)
+
+
+def new_job(office: Office) -> str:
+    made = f"form-{next(NUMBERS)}"
+    office.cloud.fleet.add_job(made, counts={"QUEUED": 40, "NOTIFIED": 12}, device_prefix=made)
+    return made
 
 
 @pytest.fixture(autouse=True)
@@ -222,14 +238,14 @@ def test_a_form_that_does_not_open_is_said(office: Office) -> None:
 # --- sending it ------------------------------------------------------------------------------------------------------
 
 
-def test_a_form_is_an_order(office: Office) -> None:
+def test_a_form_is_an_order(office: Office, job: str) -> None:
     """What is sent is stored as if it had been typed, the form closes, its sender is told, and a card follows."""
     view = office.opened()
 
-    office.sent_form(view, job=f" “{JOB}” ", statuses=["queued", "notified"], reason="it  bricks")
+    office.sent_form(view, job=f" “{job}” ", statuses=["queued", "notified"], reason="it  bricks")
 
     body = office.requested()[-1]
-    assert (JOB, ["queued", "notified"], "it bricks", "pumps", OPS, "slack") == (
+    assert (job, ["queued", "notified"], "it bricks", "pumps", OPS, "slack") == (
         body["order"]["job"],
         body["order"]["statuses"],
         body["order"]["reason"],
@@ -239,13 +255,13 @@ def test_a_form_is_an_order(office: Office) -> None:
     )
     assert () == office.slack.views(ANN)
     number = len(office.requested())
-    office.told(ANN, f"#{number}: reading job `{JOB}` on pumps. What comes of it follows here.")
+    office.told(ANN, f"#{number}: reading job `{job}` on pumps. What comes of it follows here.")
     assert "Waiting for confirmation" in office.card(number).text
 
 
-def test_the_shortcuts_card_is_posted_where_it_was_asked_for(office: Office) -> None:
+def test_the_shortcuts_card_is_posted_where_it_was_asked_for(office: Office, job: str) -> None:
     """A form without a channel of its own posts the card in the channel that was picked."""
-    office.sent_form(office.by_shortcut(), channel=SIDE, job=JOB, statuses=["queued"])
+    office.sent_form(office.by_shortcut(), channel=SIDE, job=job, statuses=["queued"])
 
     assert SIDE == office.requested()[-1]["channel"]
 
@@ -281,7 +297,7 @@ def devices(office: Office) -> View:
     [
         ({"names": "d1", "job": ""}, "Give a job's id"),
         ({"job": JOB}, "Type the names here, or upload a file with them."),
-        ({"names": "d1\nd 2<\n", "job": JOB}, "“2<” in line 2"),
+        ({"names": "d1\nd2<\n", "job": JOB}, "“d2<” in line 2"),
         ({"names": "d1", "job": JOB, "product": "P", "firmware": "F"}, "Give a job, or a product and a firmware"),
         ({"names": "d1", "product": "P"}, "Give a firmware's id."),
     ],
@@ -306,27 +322,27 @@ def test_what_a_cloud_does_not_offer_is_said_in_the_form(office: Office) -> None
     assert before == len(office.requested())
 
 
-def test_typed_names_are_an_order(office: Office) -> None:
+def test_typed_names_are_an_order(office: Office, job: str) -> None:
     """Names that are typed are sorted, each once, and stand on the card as a count."""
-    names = sorted(office.cloud.fleet.devices(JOB, "QUEUED"))[:3]
+    names = sorted(office.cloud.fleet.devices(job, "QUEUED"))[:3]
 
-    office.sent_form(devices(office), names=f"{names[2]}, {names[0]}\n{names[1]}\n{names[0]}", job=JOB)
+    office.sent_form(devices(office), names=f"{names[2]}, {names[0]}\n{names[1]}\n{names[0]}", job=job)
 
     number = len(office.requested())
     assert 3 == office.state(number).order.count  # type: ignore[union-attr]
-    assert f"3 devices of job {JOB}" in office.card(number).text
+    assert f"3 devices of job {job}" in office.card(number).text
 
 
-def test_an_uploaded_list_is_an_order(office: Office) -> None:
+def test_an_uploaded_list_is_an_order(office: Office, job: str) -> None:
     """The file is read after the acknowledgement, its names are kept in the ledger, and a card follows."""
-    names = sorted(office.cloud.fleet.devices(JOB, "QUEUED"))[:20]
+    names = sorted(office.cloud.fleet.devices(job, "QUEUED"))[:20]
     listed = office.slack.upload("names.csv", ("\ufeffDeviceName\r\n" + "\r\n".join(names)).encode(), ANN)
 
-    office.sent_form(devices(office), file=[listed], job=JOB, reason="from a file")
+    office.sent_form(devices(office), file=[listed], job=job, reason="from a file")
 
     number = len(office.requested())
     assert listed["id"] == office.requested()[-1]["order"]["file"]
-    assert f"20 devices of job {JOB}" in office.card(number).text
+    assert f"20 devices of job {job}" in office.card(number).text
     assert names[0] not in json.dumps([dict(event.body) for event in office.events()])
 
 
@@ -338,9 +354,9 @@ def test_an_uploaded_list_is_an_order(office: Office) -> None:
         ("gerät".encode("latin-1"), "The file is not text in UTF-8"),
     ],
 )
-def test_what_is_wrong_in_a_file_is_told(office: Office, content: bytes, said: str) -> None:
+def test_what_is_wrong_in_a_file_is_told(office: Office, job: str, content: bytes, said: str) -> None:
     """A file that holds no list ends the order, and whoever sent it is told why, in private."""
-    office.sent_form(devices(office), file=[office.slack.upload("names.txt", content, ANN)], job=JOB)
+    office.sent_form(devices(office), file=[office.slack.upload("names.txt", content, ANN)], job=job)
 
     number = len(office.requested())
     office.told(ANN, said)
@@ -348,11 +364,11 @@ def test_what_is_wrong_in_a_file_is_told(office: Office, content: bytes, said: s
     assert [] == office.cards(number)
 
 
-def test_who_cannot_be_told_in_the_channel_is_told_directly(office: Office) -> None:
+def test_who_cannot_be_told_in_the_channel_is_told_directly(office: Office, job: str) -> None:
     """When Slack shows somebody nothing in the channel, what comes of their form is a direct message."""
     office.slack.faults.add("chat.postEphemeral", error="user_not_in_channel", times=2)
 
-    office.sent_form(devices(office), file=[office.slack.upload("names.txt", b"<>\n", ANN)], job=JOB)
+    office.sent_form(devices(office), file=[office.slack.upload("names.txt", b"<>\n", ANN)], job=job)
 
     office.slack.wait_for(lambda: [one for one in office.slack.dms(ANN) if "Not a device" in one.text], PATIENCE)
     office.slack.faults.__init__()  # type: ignore[misc]
@@ -361,22 +377,22 @@ def test_who_cannot_be_told_in_the_channel_is_told_directly(office: Office) -> N
 # --- who sends it, how often, and when -------------------------------------------------------------------------------
 
 
-def test_a_form_says_nothing_of_who_may(office: Office) -> None:
+def test_a_form_says_nothing_of_who_may(office: Office, job: str) -> None:
     """Whoever sends a form is looked up like any asker: what stands in it opens no account to them."""
     view = office.opened()
 
-    office.slack.submit_view(LEA, view, {"job": JOB, "statuses": ["queued"]})
+    office.slack.submit_view(LEA, view, {"job": job, "statuses": ["queued"]})
 
     office.told(LEA, "Refused: not among the requesters of account pumps. Nothing was changed.")
     assert LEA == office.events("requested")[-1].actor
     assert [] == office.cards(len(office.requested()))
 
 
-def test_another_place_in_the_form_is_no_way_in(office: Office) -> None:
+def test_another_place_in_the_form_is_no_way_in(office: Office, job: str) -> None:
     """A channel that is written into the form, and where the account is not at home, is refused."""
     view = office.opened()
     forged = json.dumps({"channel": AUDIT})
-    sent = office.sent_form(view, job=JOB, statuses=["queued"])
+    sent = office.sent_form(view, job=job, statuses=["queued"])
     payload = {**sent.payload, "view": {**sent.payload["view"], "private_metadata": forged, "id": "V0OTHER"}}
 
     office.slack._send("interactive", ANN, payload)
@@ -384,9 +400,9 @@ def test_another_place_in_the_form_is_no_way_in(office: Office) -> None:
     office.told(ANN, "Refused: account pumps may not be used in this channel. Nothing was changed.")
 
 
-def test_the_same_form_opens_one_cancellation(office: Office) -> None:
+def test_the_same_form_opens_one_cancellation(office: Office, job: str) -> None:
     """A form that is delivered again is one order."""
-    sent = office.sent_form(office.opened(), job=JOB, statuses=["queued"])
+    sent = office.sent_form(office.opened(), job=job, statuses=["queued"])
     number = len(office.requested())
 
     office.slack.redeliver(sent)
@@ -422,7 +438,7 @@ def delivered(office: Office, payload: dict[str, Any], *in_time: bool, halt: Hal
 
 def payload_of(office: Office) -> dict[str, Any]:
     """Return what Slack sends with a form that was stored already, as from a view of its own."""
-    sent = office.sent_form(office.opened(), job=JOB, statuses=["queued"])
+    sent = office.sent_form(office.opened(), job=new_job(office), statuses=["queued"])
     view = {**sent.payload["view"], "id": f"V0{len(office.requested())}"}
     return {**sent.payload, "view": view}
 

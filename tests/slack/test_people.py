@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Final
 
 import pytest
@@ -384,3 +385,38 @@ def test_the_same_question_is_asked_once(slack: LocalSlack, directory: SlackDire
 
     assert {ANN} == {sight.person.id for sight in sights}
     assert (1, 2, 1) == tuple(asked(slack, method) for method in METHODS)
+
+
+# --- a start, which looks again ---------------------------------------------------------------------------------------
+
+
+def test_a_start_asks_anew(slack: LocalSlack, directory: SlackDirectory) -> None:
+    """What was learnt before the time that is given does not count: who has left since is seen to have left."""
+    look(directory)
+    slack.add_user(ANN, "ann", deleted=True)
+    believed = look(directory).person.deactivated
+    anew = directory.look(ANN, OPS, ON_CALL, within=UNHURRIED, since=NOW + timedelta(seconds=1))
+
+    assert (False, True) == (believed, anew.person.deactivated)
+
+
+def test_what_is_young_enough_is_not_asked_again(slack: LocalSlack, directory: SlackDirectory) -> None:
+    """What was learnt since then is taken for the present."""
+    look(directory)
+    before = len(slack.calls)
+    directory.look(ANN, OPS, ON_CALL, within=UNHURRIED, since=NOW)
+
+    assert before == len(slack.calls)
+
+
+# --- who may approve --------------------------------------------------------------------------------------------------
+
+
+def test_one_approver_whom_slack_stumbles_over_is_passed_over(slack: LocalSlack, directory: SlackDirectory) -> None:
+    """As long as enough others are found, nobody waits for one of whom Slack does not tell."""
+    slack.add_user("U0KIM", "kim")
+    slack.add_group("S0LEADS", "leads", ["U0KIM", "U0NOBODYKNOWS"])
+    found = directory.approvers(ON_CALL, besides=ANN, enough=2, within=UNHURRIED)
+
+    assert {BOB, "U0KIM"} >= set(found)
+    assert found

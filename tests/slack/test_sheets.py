@@ -18,6 +18,7 @@ from bot.domain.events import BOT, Event
 from bot.domain.leftover import Leftover
 from bot.domain.order import CancelDevices, listed
 from bot.domain.plan import Job, Preview, freeze
+from bot.domain.policy import Allowed
 from bot.domain.reading import Named, Reading
 from bot.domain.status import Status
 from bot.playground.slack.block_kit import problems
@@ -62,7 +63,7 @@ class Listed:
         opening = decisions.requested("U0ANN", order, ACCOUNT, channel="C0OPS", via="slack")
         self.life = Life(opening=opening).after(
             lambda state, now: decisions.show_preview(
-                state, now, preview=shown, plan=plan, estimate=1, approval=on.approval, evidence=SEEN
+                state, now, preview=shown, plan=plan, estimate=1, verdict=Allowed(), account=on, evidence=SEEN
             )
         )
 

@@ -11,12 +11,13 @@ from bot.domain import decisions, running
 from bot.domain.decisions import Decision
 from bot.domain.order import CancelDevices
 from bot.domain.plan import Job, Preview, freeze
+from bot.domain.policy import Allowed
 from bot.domain.reading import Named, Reading
 from bot.domain.status import Status
 from bot.playground.slack.local_slack import LocalSlack
 from bot.slack.files import LATER
 from bot.slack.posts import BROKEN
-from bot.slack.threads import MOST_UPLOADS
+from bot.slack.threads import MOST_TRIES
 from tests.builders import ACCOUNT, ANN, COUNTS, EVIDENCE, FAILED, confirm, finish, record, send
 from tests.slack.test_publisher import OPS, Press
 
@@ -45,7 +46,8 @@ def ordered(press: Press, there: int, *made: Decision) -> int:
         preview=shown,
         plan=plan,
         estimate=1,
-        approval=ACCOUNT.approval,
+        verdict=Allowed(),
+        account=ACCOUNT,
         evidence=EVIDENCE,
     )
     press.ledger.decide(number, preview, lists=(NAMES[:there],))
@@ -118,8 +120,8 @@ def test_a_file_that_fails_does_not_repeat_its_reply(press: Press) -> None:
     [
         ({"error": "missing_scope"}, 1, "Slack answered missing_scope. I lack the scope files:write"),
         ({"error": "file_uploads_disabled"}, 1, "Slack answered file_uploads_disabled."),
-        ({"status": 500}, MOST_UPLOADS + 1, "I could not attach it"),
-        ({"drop": True}, MOST_UPLOADS + 1, "I could not attach it"),
+        ({"status": 500}, MOST_TRIES + 1, "I could not attach it"),
+        ({"drop": True}, MOST_TRIES + 1, "I could not attach it"),
     ],
 )
 def test_a_file_that_is_not_taken_holds_up_nothing(press: Press, fault: dict[str, str], times: int, said: str) -> None:

@@ -29,11 +29,15 @@ def ago(seconds: float) -> datetime:
         (Kind.CALL_SENT, Need.PROGRESS),
         (Kind.CALL_FINISHED, Need.PROGRESS),
         (Kind.VERIFIED, Need.PROGRESS),
+        (Kind.CONFIRMED, Need.CHANGE),
+        (Kind.APPROVED, Need.CHANGE),
+        (Kind.BROKE_GLASS, Need.CHANGE),
         (Kind.REFUSED, Need.NOTHING),
+        (Kind.REMINDED, Need.NOTHING),
     ],
 )
 def test_what_an_event_asks_for(kind: str, asked: Need) -> None:
-    """Calls and looks at the cloud change figures alone, a refused press nothing, and everything else the card."""
+    """Calls and looks at the cloud change figures alone, a refusal and a reminder nothing, all else the card."""
     assert asked is need(kind)
 
 

@@ -14,6 +14,7 @@ from bot.domain.call import Answer, Outcome
 from bot.domain.cancellation import Phase, State
 from bot.domain.decisions import Decision
 from bot.domain.events import Event, Kind
+from bot.domain.guard import guard
 from bot.domain.order import CancelJob
 from bot.domain.plan import freeze
 from bot.domain.status import Status
@@ -28,15 +29,20 @@ from tests.builders import (
     COUNTS,
     DONE,
     FAILED,
+    STRICT,
     UNKNOWN,
     WAITING,
     Life,
+    account,
+    approve,
+    break_glass,
     by_bot,
     confirm,
     finish,
     life_in,
     preview,
     record,
+    reject,
     requested,
     send,
     show_preview,
@@ -346,13 +352,15 @@ def hostile(reason: str, words: str) -> list[State]:
         failed.after(send(call), record(answer, call))
     failed.after(finish(reason=words[:500]))
     voided = Life(opening=requested(order=order)).after(*WAITING, void(words[:500]))
+    glass = break_glass(on=account(approval=STRICT), reason=f"x{words}")
+    broken = Life(opening=requested(order=order)).after(*WAITING, confirm(approval=STRICT), glass)
 
     def dressed(state: State) -> State:
         given = replace(seen, job=vendor)
         plan = freeze(order, given, named)
         return replace(state, preview=given, plan=plan, digest=plan.digest, account=named.name)
 
-    return [dressed(life.state) for life in (waiting, failed, voided)]
+    return [dressed(life.state) for life in (waiting, failed, voided, broken)]
 
 
 @settings(deadline=None)
@@ -498,6 +506,9 @@ DECIDED: Final[dict[str, tuple[Decision, ...]]] = {
     "finished": (*WAITING, confirm(), start(), send(), record(), verify(), finish()),
     "stopped": (*WAITING, confirm(), start(), stop(BOB)),
     "voided": (*WAITING, void()),
+    "approved": (*WAITING, confirm(approval=STRICT), approve()),
+    "rejected": (*WAITING, confirm(approval=STRICT), reject()),
+    "broke_glass": (*WAITING, confirm(approval=STRICT), break_glass(on=account(approval=STRICT))),
 }
 """The decisions that lead to each kind of event that has a line in the audit channel."""
 
@@ -523,6 +534,40 @@ def test_the_audit_line_of_a_confirmation_says_why() -> None:
     life = Life(opening=requested(reason=REASON)).after(*DECIDED["confirmed"])
 
     assert f"confirmed plan {(life.state.digest or '')[:12]}, because {REASON}" in str(audit_line(*last(life), "ann"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("approved", "#1 approved plan {plan} · "),
+        ("rejected", "#1 rejected: not tonight · "),
+        ("broke_glass", "#1 BROKE GLASS for plan {plan}: pumps burn · "),
+    ],
+)
+def test_the_audit_line_of_an_approval(kind: str, said: str) -> None:
+    """The lines of a vote, a rejection and broken glass name the plan or the reason."""
+    life = Life(opening=requested(reason=REASON)).after(*DECIDED[kind])
+
+    assert str(audit_line(*last(life), "bob")).startswith(said.format(plan=(life.state.digest or "")[:12]))
+
+
+def test_the_audit_line_of_a_confirmation_says_what_it_needs() -> None:
+    """Where others have to approve it, the line of the confirmation says so."""
+    life = Life(opening=requested(reason=REASON)).after(*WAITING, confirm(approval=STRICT))
+
+    assert f", which needs a second person's approval, because {REASON} · " in str(audit_line(*last(life), "ann"))
+
+
+def test_the_audit_line_of_a_lowered_guard() -> None:
+    """The line of a change of the guard says what it was and is, and whose start showed it; it has no number."""
+    before = guard(account(approval=STRICT))
+    made = by_bot(Kind.GUARD_CHANGED, account="prod", before=before, after={**before, "above": 1000})
+    life = Life()
+    life.put(made)
+
+    line_ = str(audit_line(replace(life.events[-1], cancellation=None), None, "cli:<!channel>"))
+
+    assert line_.startswith("guard of prod changed: above from 0 to 1000 · cli:&lt;!channel&gt; (bot) · event 2")
 
 
 def test_the_audit_line_of_an_end_has_the_figures() -> None:
