@@ -43,6 +43,14 @@ VALVES: Final = Ready(
     firmware="T0Fv3o1sVaLvEs8k030100",
     counts={"CONFIRM": 30, "QUEUED": 400, "NOTIFIED": 40, "IN_PROGRESS": 12, "SUCCEEDED": 118},
 )
+METERS: Final = Ready(
+    job="Lg20kZr8TnQwHf5uSd9iM1",
+    note="large",
+    name="meters to 5.2.0",
+    version="5.2.0",
+    firmware="T0Fm5e2tMeTeRs4j030100",
+    counts={"CONFIRM": 1200, "QUEUED": 15000, "NOTIFIED": 3000, "IN_PROGRESS": 800},
+)
 GATEWAYS: Final = Ready(
     job="dYn6Gp3XoJkUe1vRzA8bC4",
     note="dynamic batch",
@@ -55,14 +63,7 @@ GATEWAYS: Final = Ready(
 ALIYUN: Final = (
     PUMPS,
     VALVES,
-    Ready(
-        job="Lg20kZr8TnQwHf5uSd9iM1",
-        note="large",
-        name="meters to 5.2.0",
-        version="5.2.0",
-        firmware="T0Fm5e2tMeTeRs4j030100",
-        counts={"CONFIRM": 1200, "QUEUED": 15000, "NOTIFIED": 3000, "IN_PROGRESS": 800},
-    ),
+    METERS,
     GATEWAYS,
     Ready(
         job="fIn9Hs5WyDiPl0gKt2mN77",

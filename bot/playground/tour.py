@@ -7,10 +7,10 @@ from pathlib import Path
 from bot.config import load
 from bot.domain.wording import COMMAND
 from bot.playground.cloud.calls import Arrival
-from bot.playground.jobs_ready import LAMPS, TURBINES
+from bot.playground.jobs_ready import LAMPS, METERS, TURBINES
 from bot.playground.slack.local_slack import LocalSlack
 from bot.playground.slack.values import Delivery, Message
-from bot.playground.world import ANN, AUDIT, BEN, JOB, OPS, SECRETS, World
+from bot.playground.world import ANN, AUDIT, BEN, JOB, LEA, OPS, SECRETS, World
 from bot.wiring import open_ledger
 
 PATIENCE = 20.0
@@ -34,6 +34,7 @@ def play(world: World) -> None:
     _title("What the bot sent to Alibaba Cloud: one signed call, every flag said outright")
     _calls(world.aliyun.arrivals)
     _counts(world, "Alibaba Cloud says of the job now")
+    _second_person(world)
     _devices(world)
     _listed(world)
     _audit(slack)
@@ -73,6 +74,30 @@ def _confirm(slack: LocalSlack, card: Message) -> None:
     _sees(slack, "Ann, whose phone rings because the reply mentions her,", replies[-1])
 
 
+# --- a large batch, and the second person --------------------------------------------------------------------------
+
+
+def _second_person(world: World) -> None:
+    slack = world.stage.slack
+    _title("18,000 meters wait for another bad image: more than Ann may cancel alone")
+    card = _ordered(slack, f"job {METERS.job} queued,notified because 5.2.0 drains batteries")
+    _sees(slack, "Everybody in #ota-ops", card)
+    _title("She confirms, and the approvers are asked")
+    before = len(slack.dms(LEA))
+    slack.press(ANN, card, "confirm")
+    waiting = slack.wait_for(lambda: _now(slack, card, "Waiting for approval"), PATIENCE)
+    _sees(slack, "Everybody in #ota-ops, on the same card,", waiting)
+    called = slack.wait_for(lambda: slack.dms(LEA)[before:], PATIENCE)
+    _sees(slack, "Lea, whose phone rings,", called[0])
+    _title("Ann may not give that approval herself")
+    refused = len(slack.ephemerals(ANN))
+    slack.press(ANN, card, "approve")
+    _sees(slack, "Ann alone", slack.wait_for(lambda: slack.ephemerals(ANN)[refused:], PATIENCE)[0])
+    _title("Lea approves exactly this plan, and it runs")
+    slack.press(LEA, card, "approve")
+    _sees(slack, "Everybody in #ota-ops", slack.wait_for(lambda: _now(slack, card, "Done"), PATIENCE))
+
+
 # --- Tuya: devices by their names; EnOS: a job's tasks, which the bot lists --------------------------------------
 
 
@@ -101,7 +126,7 @@ def _listed(world: World) -> None:
 
 def _audit(slack: LocalSlack) -> None:
     _title("The audit channel has a line for each decision, with the event's id and digest")
-    slack.wait_for(lambda: any("#3 done:" in line.text for line in slack.messages(AUDIT)), PATIENCE)
+    slack.wait_for(lambda: any("#4 done:" in line.text for line in slack.messages(AUDIT)), PATIENCE)
     for line in slack.messages(AUDIT):
         _indent(slack.plain(line))
 

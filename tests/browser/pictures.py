@@ -14,11 +14,12 @@ from typing import Final
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
+from bot.domain.account import Approval
 from bot.domain.cancellation import Phase, State
 from bot.domain.decisions import Decision
 from bot.domain.order import CancelJob
 from bot.domain.plan import Job
-from bot.playground.jobs_ready import LAMPS, PUMPS
+from bot.playground.jobs_ready import LAMPS, METERS, PUMPS
 from bot.playground.slack.workspace import BOT_USER
 from bot.playground.world import JOB, LEA, OPS, World
 from bot.slack.card import card
@@ -39,7 +40,28 @@ BUTTONS: Final = {
     "enos": "Cancel 24 upgrades",
 }
 """What the red button says on each card."""
+RULE: Final = Approval(above=50, break_glass=(made.ANN,))
+PAIR: Final = Approval(above=50, people=2, break_glass=(made.ANN,))
+GUARDED: Final = made.account(approval=RULE)
+ASKED: Final = (made.show_preview(approval=RULE), made.confirm(approval=RULE))
+HALF: Final = (
+    made.show_preview(approval=PAIR),
+    made.confirm(approval=PAIR),
+    made.approve(on=made.account(approval=PAIR)),
+)
 SPECIAL: Final[Mapping[str, tuple[Decision, ...]]] = {
+    "waiting-for-approval": HALF,
+    "approved": (*ASKED, made.approve(on=GUARDED)),
+    "rejected": (*ASKED, made.reject(reason="1.4.2 is the good image; the bad one is 1.4.1")),
+    "broken-glass": (
+        *ASKED,
+        made.break_glass(on=GUARDED, reason="pumps flood the plant, and no lead answers"),
+        made.start(on=GUARDED),
+        made.send(),
+        made.record(),
+        made.verify(),
+        made.finish(),
+    ),
     "running-stopping": (*made.RUNNING, made.send(), made.stop()),
     "voided": (*made.APPROVED, made.void("it would hit 73 devices, more than the 59 that were confirmed")),
 }
@@ -62,7 +84,10 @@ def dressed(state: State) -> State:
     plan = state.plan and replace(state.plan, job=JOB)
     stopped_by = state.stopped_by and LEA
     preview = state.preview and replace(state.preview, job=job)
-    return replace(state, order=ORDER, account="pumps", plan=plan, preview=preview, stopped_by=stopped_by)
+    policy = state.policy and {**state.policy, "approvers": ["S0LEADS"]}
+    return replace(
+        state, order=ORDER, account="pumps", plan=plan, preview=preview, policy=policy, stopped_by=stopped_by
+    )
 
 
 def keep(name: str, shown: Page | Locator) -> None:
@@ -144,6 +169,41 @@ def views(browser: Browser) -> None:
             keep("phone", page)
 
 
+def second_person(browser: Browser) -> None:
+    """Take pictures of what approvers are told and asked, and of an order that is there already."""
+    with World() as world:
+        slack = world.stage.slack
+        words = f"job {METERS.job} queued,notified because 5.2.0 drains batteries"
+        with tab(browser, slack.url, width=1240, height=780) as page:
+            types(page, words)
+            page.get_by_role("button", name="Cancel 18,000 upgrades").click()
+            page.get_by_role("button", name="Cancel them").click()
+            page.get_by_role("heading", name="Waiting for approval").wait_for()
+            types(page, words)
+            page.get_by_role("button", name="Order it anyway").wait_for()
+            settle(page)
+            keep("already", page.locator("#messages .only").last)
+            page.get_by_role("button", name="Go on without approval").click()
+            page.get_by_role("button", name="Say why").click()
+            form = page.locator("dialog[open]")
+            form.get_by_role("textbox").fill("Meters lose their readings, and no lead answers.")
+            keep("break-glass-form", form)
+            page.keyboard.press("Escape")
+        slack.wait_for(lambda: slack.dms(LEA))
+        place = slack.dms(LEA)[0].channel
+        with tab(browser, f"{slack.url}/#{LEA}/{place}", width=390, height=844) as page:
+            page.get_by_role("link", name="Go to its card").wait_for()
+            keep("called", page)
+            page.get_by_role("link", name="Go to its card").click()
+            page.get_by_role("button", name="Approve: ").click()
+            keep("approve", page)
+            page.get_by_role("button", name="Go back").click()
+            page.get_by_role("button", name="Reject", exact=False).click()
+            page.locator("dialog[open]").get_by_role("textbox").fill("5.2.0 is fine: the meters report it wrongly.")
+            settle(page)
+            keep("reject-form", page)
+
+
 def operations(browser: Browser) -> None:
     """Take a picture of what the other operations and clouds look like, the form, and the files in a thread."""
     with World() as world:
@@ -220,6 +280,7 @@ def main() -> int:
         browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
         cards(browser)
         views(browser)
+        second_person(browser)
         operations(browser)
         browser.close()
     return 0

@@ -16,27 +16,10 @@ from bot.playground.slack.sockets import Ack
 from bot.playground.slack.values import Payload, Stored
 from bot.playground.world import ANN, BEN, CAST, JOB, OPS, World
 from tests.browser.conftest import PATIENCE, Tab
+from tests.browser.hands import card, said, sideways, types
 
 ORDER = f"/ota-cancel job {JOB} queued,notified because 1.4.2 bricks pumps"
 expect.set_options(timeout=PATIENCE)
-
-
-def types(page: Page, words: str) -> None:
-    page.get_by_role("textbox", name="Message or command").fill(words)
-    page.keyboard.press("Enter")
-
-
-def said(page: Page, words: str) -> Locator:
-    """Return where the channel shows these words."""
-    return page.get_by_role("list", name="Messages", exact=True).get_by_text(words)
-
-
-def card(page: Page) -> Locator:
-    return (
-        page.get_by_role("list", name="Messages", exact=True)
-        .get_by_role("listitem")
-        .filter(has=page.get_by_role("heading", level=3))
-    )
 
 
 def alibaba(page: Page) -> Locator:
@@ -47,12 +30,6 @@ def alibaba(page: Page) -> Locator:
 def confirms(page: Page) -> None:
     card(page).get_by_role("button", name="Cancel 52 upgrades").click()
     page.get_by_role("dialog", name="Cancel 52 upgrades?").get_by_role("button", name="Cancel them").click()
-
-
-def sideways(page: Page) -> int:
-    """Return by how many pixels the page is wider than its window."""
-    found: int = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    return found
 
 
 def test_a_job_is_cancelled_by_typing_and_clicking(world: World, tab: Tab) -> None:
@@ -163,6 +140,16 @@ def test_the_bot_copes_with_a_broken_cloud(world: World, tab: Tab) -> None:
     expect(card(page)).to_contain_text("asked 52 · accepted 52 · confirmed 52 · left 0")
     expect(alibaba(page).get_by_role("list", name="Calls by operation")).to_contain_text("1 call · 1 lost")
     assert {1} == set(world.stage.cloud.fleet.canceled(JOB).values())
+
+
+def test_nothing_is_sent_as_nobody(world: World, tab: Tab) -> None:
+    """The composer comes with the first news: before that the page knows neither who one is nor where."""
+    page = tab("about:blank")
+    page.route("**/page/events*", lambda _route: None)
+    page.goto(world.stage.slack.url)
+    expect(page.get_by_role("heading", name="Simulated clouds")).to_be_visible()
+
+    expect(page.get_by_role("textbox", name="Message or command")).to_be_hidden()
 
 
 def test_news_is_marked_for_each_person(world: World, tab: Tab) -> None:

@@ -599,6 +599,7 @@ def test_messages_are_read_as_on_the_screen(slack: LocalSlack, client: WebClient
     blocks: list[Payload] = [
         {"type": "header", "text": {"type": "plain_text", "text": "*#7*"}},
         *card(text="*Done* by <@U0ANN> in <#C0OPS> at <!date^1^{time}|01:00> &lt;b&gt; &amp;amp; <https://x|the log>"),
+        *card(text="<http://127.0.0.1:9/archives/C0OPS/p1700000000000001|Go to its card>"),
         {"type": "divider"},
         {"type": "context", "elements": [{"type": "mrkdwn", "text": "a"}, {"type": "plain_text", "text": "b"}]},
         {"type": "table", "rows": [[{"type": "raw_text", "text": "1"}, {"type": "raw_text", "text": "2"}]]},
@@ -618,6 +619,7 @@ def test_messages_are_read_as_on_the_screen(slack: LocalSlack, client: WebClient
     assert [
         "*#7*",
         "Done by @ann in #ops at 01:00 <b> &amp; the log (https://x)",
+        "Go to its card",
         "-" * 40,
         "a b",
         "1 | 2",

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from bot.playground.jobs_ready import ALIYUN, LAMPS, TURBINES
+from bot.playground.jobs_ready import ALIYUN, LAMPS, METERS, TURBINES
 from bot.playground.tour import play
 from bot.playground.world import ANN, JOB, OPS, World
 
@@ -19,7 +19,7 @@ def world() -> Iterator[World]:
 
 
 def test_the_tour_tells_an_order_of_each_cloud(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    """A slip, a card, a stranger's press, each cloud's order and calls, the audit and the chain come in this order."""
+    """A slip, a card, two strangers to it, a second person, each cloud's calls, audit and chain come in this order."""
     play(world)
 
     said = capsys.readouterr().out
@@ -33,27 +33,37 @@ def test_the_tour_tells_an_order_of_each_cloud(world: World, capsys: pytest.Capt
         "asked 52 · accepted 52 · confirmed 52 · left 0",
         "CancelOTATaskByJob\n     CancelInProgressTask=false\n     CancelNotifiedTask=true",
         "52 CANCELED",
+        "After you confirm it needs a second person's approval: up to 19,200 devices are more than 100.",
+        "Waiting for approval · cancellation #2",
+        "[Approve: cancel 18,000 upgrades] [Reject] [Withdraw] [! Go on without approval]",
+        "Lea, whose phone rings, sees:\n   #2 waits for your approval until",
+        "Go to its card",
+        "Ann alone sees:\n   Refused: not among the approvers",
+        "Done · cancellation #2",
+        "asked 18,000 · accepted 18,000 · confirmed 18,000 · left 0",
         "devices lamp-000005,lamp-000027 job",
-        "Waiting for confirmation · cancellation #2",
+        "Waiting for confirmation · cancellation #3",
         "CancelOTATaskByDevice\n     FirmwareId=",
         "devices=lamp-000005, lamp-000027",
         "asked 2, accepted 2, confirmed 2, left 0",
         f"searchTask jobId = '{TURBINES.job}' and status in ('init','published')",
-        "Waiting for confirmation · cancellation #3",
+        "Waiting for confirmation · cancellation #4",
         "cancelTask\n     jobId=",
         "devices=turbine-000001, turbine-000002, turbine-000003, … turbine-000024 (24)",
         "asked 24, accepted 24, confirmed 24, left 0",
         "#1 confirmed plan",
-        "#3 done",
+        "#2 approved plan",
+        "#4 done",
         "The chain holds:",
     )
     places = [said.find(fact) for fact in facts]
     assert -1 not in places, facts[places.index(-1)]
     assert all(before < after for before, after in pairwise(places))
-    assert [52, 2, 24] == [
+    assert [52, 18_000, 2, 24] == [
         sum(fleet.canceled(job).values())
         for fleet, job in (
             (world.aliyun.fleet, JOB),
+            (world.aliyun.fleet, METERS.job),
             (world.tuya.fleet, LAMPS.job),
             (world.enos.fleet, TURBINES.job),
         )

@@ -9,6 +9,7 @@ from bot.playground.slack.values import Payload
 
 NameOf = Callable[[str], str]
 _LINK = re.compile(r"<([^<>]+)>")
+_PERMALINK = re.compile(r"https?://[^/]+/archives/\w+/p\d+")
 _BOLD = re.compile(r"(?<![\w*])\*(\S|\S[^*\n]*\S)\*(?![\w*])")
 
 
@@ -69,7 +70,9 @@ def unescaped(mrkdwn: str, name_of: NameOf) -> str:
             return head[0] + name_of(head[1:])
         if head.startswith("!"):
             return "@" + head[1:]
-        return f"{label} ({head})" if label and label != head else head
+        # Where a message lies says nothing to a reader, and the address holds a port that is another each time.
+        told = not _PERMALINK.fullmatch(head) and label != head
+        return f"{label} ({head})" if label and told else label or head
 
     shown = _LINK.sub(link, _BOLD.sub(r"\1", mrkdwn))
     return shown.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
