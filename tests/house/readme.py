@@ -1,10 +1,11 @@
 """The blocks of the README that come from the code; run as a program (`make readme`), it writes them anew.
 
-A block is a marker with a fenced block or a table under it:
+A block is a marker with a fenced block, a table or the addresses of links under it:
 
     <!-- help: ota-bot run -->   the command's `--help`
     <!-- commands -->            a table of what can be typed after /ota-cancel
     <!-- parameters -->          a table of what the clouds' documents ask for, and the test of each
+    <!-- comparison -->          how other systems have somebody approve something; and its notes, sources and links
     <!-- config -->              an example that the bot can load; written by hand
 """
 
@@ -20,11 +21,14 @@ from bot.cli import parser
 from bot.domain.command import FORMS, usage
 from bot.domain.words import COMMAND
 from tests.documents.parameters import table
+from tests.house.comparison import comparison
 from tests.house.tree import ROOT
 
 README: Final = ROOT / "README.md"
 BLOCK: Final = re.compile(
-    r"^<!-- (?P<marker>[^>\n]+) -->\n+(?P<body>```\w*\n(?:(?!```).*\n)*```$|(?:\|.*(?:\n|\Z))+)", re.MULTILINE
+    r"^<!-- (?P<marker>[^>\n]+) -->\n+"
+    r"(?P<body>```\w*\n(?:(?!```).*\n)*```$|(?:\|.*(?:\n|\Z))+|(?:\[\w+\]: .*(?:\n|\Z))+)",
+    re.MULTILINE,
 )
 
 
@@ -53,7 +57,7 @@ def command_table() -> str:
 def generated() -> Mapping[str, str]:
     """Return what must stand under each marker, but for the config, which is written by hand."""
     helps = {f"help: {command.prog}": f"```text\n{help_of(command)}```" for command in programs(parser())}
-    return {**helps, "commands": command_table(), "parameters": table()}
+    return {**helps, "commands": command_table(), "parameters": table(), **comparison()}
 
 
 def blocks(text: str) -> Iterator[tuple[str, str]]:

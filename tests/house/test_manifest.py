@@ -23,8 +23,10 @@ from bot.playground.slack.local_slack import LocalSlack
 from bot.playground.slack.workspace import TEAM
 from bot.slack.actions import BUTTONS
 from bot.slack.app import SlackApp, web_client
+from bot.slack.buttons import already
 from bot.slack.card import card
-from tests.builders import ANN, life_in
+from bot.slack.reason_views import BUTTON_OF
+from tests.builders import ANN, STRICT, Life, confirm, life_in, show_preview
 from tests.house.tree import ROOT, Source, sources
 
 SCOPES: Final[dict[str, set[str]]] = {
@@ -134,7 +136,9 @@ class Listening:
         self._ears = Ears()
         ears = cast(Any, self._ears)
         client = web_client(Secret(slack.bot_token), slack.api_url)
-        self._app = SlackApp(client, Secret(slack.app_token), ears, ears, ears, timer=lambda: 0.0, halt=Halt())
+        self._app = SlackApp(
+            client, Secret(slack.app_token), ears, ears, form=ears, reasons=ears, timer=lambda: 0.0, halt=Halt()
+        )
 
     def who(self, payload: dict[str, Any]) -> str:
         """Return which listener hears a payload; `nobody` when it is not even acknowledged."""
@@ -163,9 +167,11 @@ def interaction(kind: str, **more: Any) -> dict[str, Any]:
 
 
 def drawn_buttons() -> set[str]:
-    """Return the action_ids of every button that a card has in any phase."""
+    """Return the action_ids of every button: those that a card has in any phase, and that under a held order."""
     states = [life_in(phase).state for phase in Phase if phase not in (Phase.CHECKING, Phase.REFUSED)]
-    elements = [element for state in states for block in card(state).blocks for element in block.get("elements", ())]
+    states.append(Life().after(show_preview(approval=STRICT), confirm(approval=STRICT)).state)
+    drawn = [*map(card, states), already(states[0], states[1], "")]
+    elements = [element for message in drawn for block in message.blocks for element in block.get("elements", ())]
     return {element["action_id"] for element in elements if "action_id" in element}
 
 
@@ -256,8 +262,8 @@ def test_each_button_is_heard(listening: Listening) -> None:
     presses = {button: interaction("block_actions", actions=[{"action_id": button}]) for button in buttons}
 
     assert set(BUTTONS) == drawn_buttons()
-    # Buttons are made in one place, which the cards above have all been through.
-    assert {"action"} == written("action_id")
+    # Buttons are made in one place, which the cards above have all been through; a reason is typed into a field.
+    assert {"action", "'reason'"} == written("action_id")
     assert dict.fromkeys(buttons, "pressed") == {button: listening.who(press) for button, press in presses.items()}
 
 
@@ -267,9 +273,11 @@ def test_each_form_is_heard(listening: Listening) -> None:
     def sent(kind: str, form: str) -> str:
         return listening.who(interaction(kind, view={"type": "modal", "callback_id": form, "id": "V1"}))
 
-    forms = {ast.literal_eval(name) for name in written("callback_id")}
+    # The modals that ask why are drawn by one function, which has their names from a table.
+    forms = {ast.literal_eval(name) for name in written("callback_id") - {"_FORM_OF[button]"}} | BUTTON_OF.keys()
     kinds = ("view_submission", "view_closed")
 
+    assert {"cancel_form", "reject_form", "break_glass_form"} == forms
     assert [] == [form for form in forms if sent("view_submission", form) in ("unknown", "nobody")]
     assert ["unknown"] * 4 == [sent(kind, form) for kind in kinds for form in ("of an old card", "")]
 
