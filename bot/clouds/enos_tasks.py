@@ -87,11 +87,15 @@ def literal(value: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pages:
-    """What was read of a list: `ended` to its end, `whole` with as many rows as its total said all the while."""
+    """What was read of a list: `ended` to its end, `whole` with as many rows as its total said all the while.
+
+    `short`: with less rows than the least that its total ever said.
+    """
 
     tasks: dict[str, Task]
     ended: bool
     whole: bool
+    short: bool
 
 
 class Lists:
@@ -107,10 +111,13 @@ class Lists:
         body = {"expression": expression, "pagination": {"pageNo": at, "pageSize": size}}
         found = self._gate.read(action, body=body, patient=patient)
         rows, pagination = found.get("data"), found.get("pagination")
-        if rows is not None and not isinstance(rows, list):
-            raise CloudError(f"The cloud's answer to {action} has no list.", advice="Nothing was changed.")
         total = number(pagination.get("totalSize")) if isinstance(pagination, dict) else None
-        return [row for row in rows or [] if isinstance(row, dict)], total if total is None or total >= 0 else None
+        total = total if total is None or total >= 0 else None
+        # Taken for an empty list, an answer with neither list nor total would mean that nothing is left to cancel.
+        rows = [] if rows is None and total is not None else rows
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise CloudError(f"The cloud's answer to {action} has no list.", advice="Nothing was changed.")
+        return rows, total
 
     def total(self, job: str, word: str, *, desc: str | None = None, patient: bool) -> Total:
         """Count a job's tasks in one status; where the cloud tells no total, by reading them as far as that is cheap.
@@ -166,6 +173,9 @@ class Lists:
             asked = names[start : start + AT_ONCE]
             listed = ",".join(literal(name) for name in asked)
             read = self._pass(f"jobId = {literal(job)} and deviceKey in ({listed})", patient=patient)
+            if read.short or not all(task.word for task in read.tasks.values()):
+                # Taken as it is, it would mean that the others have no task, and that nothing is left to cancel.
+                raise CloudError("The cloud's list of single devices is not whole.", advice="Nothing was changed.")
             for task in read.tasks.values():
                 if task.device not in asked or task.job not in {job, ""}:
                     raise CloudError(
@@ -192,7 +202,8 @@ class Lists:
             ended = not news or (total is not None and len(found) >= total)
             if ended or len(found) > MOST:
                 break
-        return _Pages(tasks=found, ended=ended, whole=totals == {len(found)})
+        least = min((total for total in totals if total is not None), default=0)
+        return _Pages(tasks=found, ended=ended, whole=totals == {len(found)}, short=len(found) < least)
 
 
 def too_many(job: str) -> CloudError:

@@ -14,6 +14,7 @@ from bot.clouds.http import Reply, Request
 from bot.clouds.shared import CLIENT_ERROR, SERVER_ERROR, TOO_MANY_REQUESTS, parsed, retry_after
 from bot.domain.account import Account
 from bot.domain.call import Answer, Outcome
+from bot.domain.events import whole
 from bot.domain.secret import Secret, redact
 
 OTA_JOBS: Final = "/connect-service/v2.1/ota-jobs"
@@ -97,8 +98,8 @@ def number(value: Any) -> int | None:
 
 
 def words(found: Mapping[str, Any], name: str) -> str:
-    """Return a field that is text, or EnOS's StringI18n; empty when it is missing or anything else."""
+    """Return a field that is text, or EnOS's StringI18n, as it can be sent again; empty when it is anything else."""
     value = found.get(name)
     if isinstance(value, dict):
         value = value.get("defaultValue")
-    return value if isinstance(value, str) else ""
+    return whole(value) if isinstance(value, str) else ""

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from bot.clouds.http import Reply
 from bot.clouds.shared import CLIENT_ERROR, SERVER_ERROR, TOO_MANY_REQUESTS, parsed, retry_after
 from bot.domain.call import Answer, Outcome
+from bot.domain.events import whole
 from bot.domain.secret import Secret, redact
 
 WAITS: Final[Mapping[str, float]] = {"x-acs-retry-after": 0.001, "retry-after": 1.0}
@@ -129,6 +130,6 @@ def field(found: Mapping[str, Any], name: str) -> Any:
 
 
 def text(found: Mapping[str, Any], name: str) -> str:
-    """Return a text field in either spelling; empty when it is missing or no text."""
+    """Return a text field in either spelling, as it can be sent again; empty when it is missing or no text."""
     value = field(found, name)
-    return value if isinstance(value, str) else ""
+    return whole(value) if isinstance(value, str) else ""

@@ -164,10 +164,19 @@ class RpcLine:
 
 
 def rows(found: Mapping[str, Any], row: str) -> list[dict[str, Any]]:
-    """Return the rows of a list: they lie in the container `row` within Data (firmwares: within FirmwareInfo)."""
+    """Return the rows of a list: they lie in the container `row` within Data (firmwares: within FirmwareInfo).
+
+    Raises CloudError where there is neither a list of rows nor a Total to hold it against: nothing is known then, and
+    taken for an empty list it would mean that nothing is left to cancel.
+    """
     outer = field(found, "FirmwareInfo" if row == "SimpleFirmwareInfo" else "Data")
     listed = field(outer, row) if isinstance(outer, dict) else outer
-    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    if listed is None and isinstance(outer, dict):
+        return []
+    shown = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    if field(found, "Total") is None and shown != listed:
+        raise CloudError("The cloud's answer has no usable list.", advice="Nothing was changed.")
+    return shown
 
 
 def whole_number(value: Any) -> int:

@@ -110,16 +110,19 @@ class RpcReads:
         found = self._line.fetch("ListOTATaskByJob", {"JobId": job, **asked, **paging}, patient=patient)
         tasks = [(text(row, "DeviceName"), text(row, "TaskStatus")) for row in rows(found, "SimpleOTATaskInfo")]
         said = field(found, "Total")
-        # Rows of others, or less of them than there are, show that the cloud did not look at the names.
-        asked_for = {name for name, _ in tasks} <= set(names)
-        return settled(names, tasks, whole=asked_for and (said is None or whole_number(said) <= len(tasks)))
+        # Rows of others, or less of them than there are, show that the cloud did not look at the names; neither rows
+        # nor a Total show nothing at all.
+        asked_for, there = {name for name, _ in tasks} <= set(names), len(tasks)
+        whole = there > 0 if said is None else whole_number(said) <= there
+        return settled(names, tasks, whole=asked_for and whole)
 
     def _total(self, job: str, word: str, *, patient: bool) -> tuple[int, bool]:
         """Return the Total of a job's tasks in one status, and whether no row says that it has another."""
         asked = {"JobId": job, "TaskStatus": word, "CurrentPage": "1", "PageSize": "1"}
         found = self._line.fetch("ListOTATaskByJob", asked, patient=patient)
+        count = whole_number(field(found, "Total"))
         others = {text(row, "TaskStatus") for row in rows(found, "SimpleOTATaskInfo")} - {word, ""}
-        return whole_number(field(found, "Total")), not others
+        return count, not others
 
 
 def newest(jobs: Iterable[Job]) -> list[Job]:

@@ -96,7 +96,7 @@ def _between(sooner: str, later: str) -> float:
     """Return the seconds between two dates of HTTP; not a number where one is none."""
     try:
         return (parsedate_to_datetime(later) - parsedate_to_datetime(sooner)).total_seconds()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):  # a year of twenty digits is the last
         return math.nan
 
 
@@ -123,7 +123,7 @@ def skew(reply: Reply, now: datetime) -> float | None:
     """Return the seconds that this machine's clock is ahead of the cloud's, by an answer's Date."""
     try:
         return (now - parsedate_to_datetime(reply.headers["date"])).total_seconds()
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         return None
 
 

@@ -1,5 +1,6 @@
 """Sentences that Slack and the terminal share. Plain text: whoever shows it escapes it."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
@@ -27,6 +28,7 @@ BATCH: Final = {
 """A batch's JobStatus in words that cannot be taken for a cancellation's state."""
 MOST_WRITTEN: Final = 50
 """Device names that are written out in a command line that is shown."""
+_BREAKS: Final = re.compile(r"[ \t]*[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029][\s\u2028\u2029]*")
 ENDED: Final = {"CANCELED": "cancelled"}
 """The cloud's words for ended tasks where the bot spells them otherwise."""
 
@@ -255,6 +257,14 @@ def _order_line(order: Cancel) -> str:
 def ordered_again(new: int | None) -> str:
     """Say as what the rest of a cancellation was ordered again; `None`: the order for it came to nothing."""
     return f"ordered again as #{new}" if new else "may be ordered again, as the order for its rest came to nothing"
+
+
+def on_one_line(text: str) -> str:
+    """Fold the line breaks in what somebody wrote.
+
+    With them words could look like a message's next line, or like a line of their own in a list or an audit trail.
+    """
+    return _BREAKS.sub(" ", text)
 
 
 def one_line(state: State) -> str:

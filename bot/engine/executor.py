@@ -76,6 +76,10 @@ class Executor:
     def _advance(self, state: State, lease: Lease) -> None:
         if state.phase not in {Phase.APPROVED, Phase.RUNNING}:
             return
+        if not self._ledger.honest(state.id):
+            raise LedgerError(
+                f"The state row of #{state.id} is not what its events say.", advice="Nothing of it is sent."
+            )
         work = self._work(state, lease)
         if isinstance(work, str):
             self._give_up(state, lease, reason=work)
@@ -141,8 +145,6 @@ class Executor:
         return False
 
     def _start_now(self, state: State, work: Work) -> bool:
-        if not self._ledger.honest(state.id):
-            raise LedgerError(f"The state row of #{state.id} is not what its events say.", advice="It is not started.")
         # Whoever has agreed may have left since: what was learnt for the presses does not count any more.
         since = self._rooms.now() - FRESHLY if state.needs else None
         since = max([since, *(vote.at for vote in state.votes)]) if since else None

@@ -36,10 +36,14 @@ class HaltError(Exception):
 
 
 class Halt:
-    """The flag that the process is leaving, and the one sleep that ends when it is raised."""
+    """The flag that the process is leaving, and the one sleep that ends when it is raised.
+
+    Before it leaves a process may close: it takes no new work, and what runs goes on to its end.
+    """
 
     def __init__(self) -> None:
         self._raised = threading.Event()
+        self._closed = threading.Event()
 
     def sleep(self, seconds: float) -> None:
         """Sleep, unless the process is leaving; raises HaltError then."""
@@ -48,7 +52,17 @@ class Halt:
 
     def ask(self) -> None:
         """Ask everything to leave."""
+        self.close()
         self._raised.set()
+
+    def close(self) -> None:
+        """Take no new work from now on."""
+        self._closed.set()
+
+    @property
+    def closed(self) -> bool:
+        """Whether no new work is taken."""
+        return self._closed.is_set()
 
     @property
     def asked(self) -> bool:
@@ -72,7 +86,8 @@ class Renewer:
         """Stop renewing, and give every lease back."""
         self._over.set()
         self._thread.join()
-        self._rooms.ledger.leases.release_all(self._rooms.owner)
+        # Where the ledger fails they lapse by themselves, and what else has to end is not held up.
+        _guarded(lambda: self._rooms.ledger.leases.release_all(self._rooms.owner))
 
     def _renew(self) -> None:
         while not self._over.wait(RENEW_EVERY):
@@ -107,6 +122,8 @@ class Keeper:
 
     def stop(self) -> None:
         """Let what is in flight come to its end and leave; `Halt` has been asked before."""
+        if self._thread.ident is None:
+            return  # the start came to nothing before it
         self._wake.set()
         self._thread.join()
         for pool in list(self._pools.values()):
@@ -152,6 +169,8 @@ class Keeper:
 
     def _look(self) -> None:
         for state in self._rooms.ledger.at_work():
+            if self._halt.closed and state.phase is not Phase.RUNNING:
+                continue
             if state.phase in {Phase.APPROVED, Phase.RUNNING}:
                 self._take(state.id, self._pool("run", state.account, RUNNERS), self._executor.run)
             elif state.held is None and self._rooms.now() - state.at > ABANDONED:
@@ -187,11 +206,15 @@ class Keeper:
 
     def _rest(self, cancellation: int) -> None:
         """Let what is still where it was rest a while; a step that moved it takes it out of here again."""
-        state = self._rooms.ledger.state(cancellation)
-        if state is not None and state.phase in {Phase.CHECKING, Phase.APPROVED, Phase.RUNNING}:
-            self._not_before[cancellation] = self._rooms.now() + AGAIN
-        else:
+        try:
+            state = self._rooms.ledger.state(cancellation)
+            moved = state is None or state.phase not in {Phase.CHECKING, Phase.APPROVED, Phase.RUNNING}
+        except LedgerError:
+            moved = False
+        if moved:
             self._not_before.pop(cancellation, None)
+        else:
+            self._not_before[cancellation] = self._rooms.now() + AGAIN
 
 
 def _guarded(work: Callable[[], None]) -> None:

@@ -16,7 +16,7 @@ from bot.domain.account import Account
 from bot.domain.call import Answer, Attempt, Outcome
 from bot.domain.cancellation import Phase, Run, State
 from bot.domain.decisions import Decided, Refusal
-from bot.domain.errors import CloudError
+from bot.domain.errors import CloudError, LedgerError
 from bot.domain.offer import CANCEL_JOB
 from bot.domain.plan import Call
 from bot.domain.reading import Reading
@@ -301,9 +301,17 @@ class Sender:
     def record(self, state: State, number: int, answer: Answer, *, seen: Reading | None = None) -> State | Refusal:
         """Record how a call's latest attempt ended, as `state` knows it.
 
-        Without the lease, but for what a read has shown: an answer must not be lost because the process stood still.
+        Without the lease, but for what a read has shown: an answer must not be lost because the process stood still,
+        nor because the ledger was locked or the disk full for a while.
         """
-        return record(self._work.ledger, state, number, answer, seen=seen, lease=self._work.lease if seen else None)
+        lease = self._work.lease if seen else None
+        for pause in pauses():
+            try:
+                return record(self._work.ledger, state, number, answer, seen=seen, lease=lease)
+            except LedgerError as error:
+                log.warning("answer_not_stored", cancellation=self._work.id, call=number, error=str(error))
+            self._work.sleep(pause)
+        raise AssertionError("the pauses have no end")
 
 
 def record(

@@ -238,4 +238,4 @@ class Ledger(Reader):
 
 
 def _key(delivery: str | None) -> str | None:
-    return sha256(delivery.encode()).hexdigest() if delivery else None
+    return sha256(delivery.encode("utf-8", "surrogatepass")).hexdigest() if delivery else None

@@ -1,8 +1,14 @@
 """What Slack has been shown so far: each cancellation's card, and a cursor for each line-by-line sink."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from bot.ledger.store import Store
+
+MOST_PARTS: Final = 1000
+"""A sink that tells events in parts counts so many for each: more than a reply and its file, or a few dozen people."""
+DIRECT: Final = "direct"
+"""The sinks that know who was written to directly, one for each cancellation: `direct:7`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +39,13 @@ class Outbox:
         return CardRow(**row) if row else None
 
     def behind(self) -> list[int]:
-        """Return the cancellations whose card or thread is behind their state, oldest first."""
+        """Return the cancellations whose card, thread or people are behind their state, oldest first."""
         rows = self._store.run(
             "select c.id from cancellations c left join cards on cards.cancellation = c.id"
-            " where c.carded = 1 and (cards.cancellation is null or cards.shown < c.event or cards.told < c.event)"
-            " order by c.id"
+            " left join cursors on cursors.sink = :direct || c.id"
+            " where c.carded = 1 and (cards.cancellation is null or cards.shown < c.event or cards.told < c.event"
+            " or cursors.event < c.event * :parts + :parts - 1) order by c.id",
+            {"direct": f"{DIRECT}:", "parts": MOST_PARTS},
         )
         return [row["id"] for row in rows]
 
@@ -57,6 +65,20 @@ class Outbox:
                 "told": card.told,
             },
         )
+
+    def lose(self, cancellation: int, ts: str) -> None:
+        """Store that a card is not in Slack any more, unless another one has taken its place."""
+        self._store.run(
+            "update cards set ts = null, shown = 0 where cancellation = :id and ts = :ts",
+            {"id": cancellation, "ts": ts},
+        )
+
+    def unposted(self) -> list[int]:
+        """Return the cancellations whose card is not in Slack though it was, or was tried, oldest first."""
+        return [
+            row["cancellation"]
+            for row in self._store.run("select cancellation from cards where ts is null order by cancellation")
+        ]
 
     def told(self, cancellation: int, event: int) -> None:
         """Store that a card's thread is told up to `event`."""

@@ -61,7 +61,14 @@ class Rows:
     def states(self, those: str, parameters: Mapping[str, Any] | None = None) -> list[State]:
         """Return the latest states of `those`, as SQL says after the table's name."""
         rows = self._store.run(f"{_SELECT} {those}", parameters)
-        return [(self._remembered(row["id"], row["digest"]) or self._of(row)).state for row in rows]
+        return [self._listed(row) for row in rows]
+
+    def _listed(self, row: Row) -> State:
+        """Return a state for a list: a row that cannot be read must not hide the others, and its events have it all."""
+        try:
+            return (self._remembered(row["id"], row["digest"]) or self._of(row)).state
+        except LedgerError:
+            return self.rebuilt(row["id"])
 
     def keep(self, state: State, digest: str | None, *, before: Known | None) -> None:
         """Store a state whose last event has this digest; `before` is what was known before its events."""
@@ -88,7 +95,12 @@ class Rows:
         self._remember(Known(state=state, digest=digest, whole=lately))
 
     def _of(self, row: Row) -> Known:
-        whole = STATE.validate_json(row["state"])
+        try:
+            whole = STATE.validate_json(row["state"])
+        except ValueError as error:
+            raise LedgerError(
+                f"The state row of #{row['id']} cannot be read.", advice="Look with `ota-bot audit verify`."
+            ) from error
         state, digest = whole, row["digest"]
         for event in self._events(row["id"], after=whole.event):
             state, digest = apply(state, event), event.digest

@@ -19,7 +19,21 @@ PRIVATE: Final = 0o600
 WAL_TRIES: Final = 100
 """How often a new file is tried to be switched to the write-ahead log, while other processes do the same."""
 
+CHECK: Final = "Nothing was changed. Check the disk's space, the file's owner and who else has it open."
+DAMAGED: Final = "Nothing was changed. Stop the bot, keep the file as it is, and put a backup in its place."
+ADVICE: Final[Mapping[int, str]] = {
+    sqlite3.SQLITE_BUSY: "Nothing was changed. Try again; if it goes on, look who else has the file open.",
+    sqlite3.SQLITE_FULL: "Nothing was changed. Make room on its disk and try again.",
+    sqlite3.SQLITE_CORRUPT: DAMAGED,
+    sqlite3.SQLITE_NOTADB: DAMAGED,
+}
+"""What to do after an error of SQLite, by its primary code."""
+PRIMARY: Final = 0xFF
+"""The bits of an error's code that are the primary one."""
+
 Row = dict[str, Any]
+_Files = tuple[tuple[int, int] | None, ...]
+"""Device and inode of the database and of its write-ahead log."""
 
 
 class Store:
@@ -34,13 +48,19 @@ class Store:
         self.path = path
         self._lock = threading.RLock()
         self._depth = 0
+        self._target = path.resolve()
+        self._files: _Files = ()
         with _told(path):
             self._database = _open(path, readonly=readonly)
             try:
                 if not readonly:
                     _use_wal(self._database)
                     self._database.execute("pragma synchronous=full")
+                self._check()
+                self._refuse_newer()
+                if not readonly:
                     self._migrate()
+                    self._files = _files(self._target)
             except BaseException:
                 self._database.close()
                 raise
@@ -64,6 +84,7 @@ class Store:
             self._depth += 1
             try:
                 yield
+                self._still_there()
                 self._database.execute("commit")
             except BaseException:
                 if self._database.conn.in_transaction:
@@ -95,6 +116,32 @@ class Store:
         """Run one statement and return its first row."""
         rows = self.run(sql, parameters)
         return rows[0] if rows else None
+
+    def _still_there(self) -> None:
+        """Raise LedgerError where the file was removed or replaced: SQLite would write on into one without a name."""
+        if self._files and self._files != _files(self._target):
+            raise LedgerError(
+                f"The ledger {self.path} was removed or replaced while it was in use.",
+                advice="Nothing was changed. Stop the bot, put the file back from a backup, and start it again.",
+            )
+
+    def _check(self) -> None:
+        """Raise LedgerError where the file is damaged: a second and a half for each gigabyte, once for each process."""
+        found = [str(value) for row in self.run("pragma quick_check(1)") for value in row.values()]
+        if found != ["ok"]:
+            what = " ".join(" ".join(found).split())[:300]
+            raise LedgerError(f"The ledger {self.path} is damaged: {what}.", advice=DAMAGED)
+
+    def _refuse_newer(self) -> None:
+        """Raise LedgerError where a newer version made tables: what it keeps in them this one would not."""
+        if self.one("select 1 as found from sqlite_master where name = 'migrations'") is None:
+            return
+        newer = {str(row["name"]) for row in self.run("select name from migrations")} - {name for name, _ in MIGRATIONS}
+        if newer:
+            raise LedgerError(
+                f"The ledger {self.path} is of a newer version of the bot, with {', '.join(sorted(newer))}.",
+                advice="Nothing was changed. Start that version, or put a backup from before it in the file's place.",
+            )
 
     def _migrate(self) -> None:
         # Two processes may start at once: the list of what was applied is read inside the write transaction.
@@ -152,12 +199,23 @@ def _make_private(path: Path) -> None:
         target.chmod(PRIVATE)
 
 
+def _files(target: Path) -> _Files:
+    """Return which files the database and its log are now; SQLite names the log after where a link leads."""
+    return tuple(_identity(each) for each in (target, target.with_name(f"{target.name}-wal")))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise LedgerError(
-            f"The ledger {path} could not be used: {error}.",
-            advice="Nothing was changed. Check the disk's space, the file's owner and who else has it open.",
-        ) from error
+        advice = ADVICE.get(getattr(error, "sqlite_errorcode", 0) & PRIMARY, CHECK)
+        raise LedgerError(f"The ledger {path} could not be used: {error}.", advice=advice) from error

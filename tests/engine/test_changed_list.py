@@ -7,6 +7,8 @@ import pytest
 
 from bot.domain.cancellation import Phase, State
 from bot.domain.decisions import Refusal
+from bot.domain.errors import LedgerError
+from tests.engine.deadly import crash
 from tests.engine.scene import ANN, OPS
 from tests.engine.yard import DEVICES, Yard, Yards, pumps
 
@@ -74,3 +76,30 @@ def test_it_is_not_ordered_again(yards: Yards, hand: str) -> None:
     assert isinstance(refusal, Refusal)
     assert "list of names" in refusal.reason
     assert yard.ledger.state(identity + 1) is None
+
+
+FORGED = "update cancellations set state = replace(state, '\"pump-1\"', '\"tank-1\"'), requester = 'U0EVE'"
+
+
+def test_a_forged_state_is_not_started(yards: Yards) -> None:
+    """Whoever changes the state row of what was confirmed has nothing sent by it."""
+    yard = pumps(yards)
+    identity = yard.running(DEVICES)
+    tamper(yard, FORGED)
+
+    with pytest.raises(LedgerError, match="is not what its events say"):
+        ended(yard, identity)
+    assert [] == yard.fleet.sent
+
+
+def test_a_forged_state_is_not_taken_up(yards: Yards) -> None:
+    """Nor is a run gone on with whose state row was changed while nobody had it."""
+    yard = pumps(yards)
+    identity = yard.running(DEVICES)
+    crash(yard, identity, at=1, side="after")
+    tamper(yard, FORGED)
+    yard.clock.turn(60)
+
+    with pytest.raises(LedgerError, match="is not what its events say"):
+        ended(yard, identity)
+    assert [] == yard.fleet.sent

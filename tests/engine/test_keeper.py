@@ -23,9 +23,11 @@ def stack() -> Iterator[ExitStack]:
         yield made
 
 
-def keep(stage: Stage, stack: ExitStack) -> Keeper:
-    """Start a keeper for the stage's process."""
+def keep(stage: Stage, stack: ExitStack, *, closed: bool = False) -> Keeper:
+    """Start a keeper for the stage's process, which may take no new work."""
     halt = Halt()
+    if closed:
+        halt.close()
     keeper = Keeper(stage.one.rooms, stage.one.intake, stage.one.executor, halt)
 
     def leave() -> None:
@@ -95,6 +97,15 @@ class TestKeeper:
         keep(stage, stack)
 
         assert comes_to(stage, Phase.DONE)
+
+    def test_closed(self, stage: Stage, stack: ExitStack) -> None:
+        """A process that takes no new work starts nothing that was confirmed, and leaves it to the next one."""
+        stage.confirmed()
+        keep(stage, stack, closed=True)
+
+        assert settles(stage)
+        assert settles(stage)
+        assert Phase.APPROVED is stage.state().phase
 
     def test_abandoned_check(self, stage: Stage, stack: ExitStack) -> None:
         """An order whose check somebody left behind is checked after a while, and not before."""
