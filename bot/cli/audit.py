@@ -6,7 +6,7 @@ import sys
 from bot.cli.shown import say
 from bot.config import load
 from bot.domain.errors import TamperedError
-from bot.domain.wording import one_line
+from bot.domain.wording import on_one_line, one_line
 from bot.wiring import open_ledger
 
 
@@ -18,7 +18,7 @@ def listed(given: argparse.Namespace) -> int:
             say(one_line(state))
             if state.broke_glass is not None:
                 mark = state.broke_glass
-                say(f"    glass broken by {mark.actor} at {mark.at:%Y-%m-%d %H:%M} UTC: {mark.reason}")
+                say(f"    glass broken by {mark.actor} at {mark.at:%Y-%m-%d %H:%M} UTC: {on_one_line(mark.reason)}")
     finally:
         ledger.close()
     return 0
@@ -39,5 +39,8 @@ def verify(given: argparse.Namespace) -> int:
     if found.older:
         print("Not looked at: the state rows, which are from before the bot was upgraded. It folds them anew from the")
         print("events at its next start.")
-    print("Not proved: that no events were cut off at the end; compare the head with the audit channel's last line.")
+    print(
+        "Not proved: that no events were cut off at the end. The audit channel's last line names an event and its first"
+    )
+    print("twelve digits: it has to be here, with these.")
     return 0

@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass
 
 from bot.cli.shown import TerminalReporter, finished, say, show, what_to_type
-from bot.cli.signals import interrupting
+from bot.cli.signals import Interrupts, interrupting
 from bot.cli.typed import Typed, read_typed
 from bot.config import Need, Settings, load
 from bot.domain import decisions
@@ -30,21 +30,21 @@ from bot.wiring.logs import set_up
 
 def cancel(given: argparse.Namespace) -> int:
     """Preview, ask for the job's id, cancel, and wait for the end; Ctrl-C, SIGTERM and SIGHUP stop the run."""
-    with interrupting():
-        return _cancel(given)
+    with interrupting() as interrupts:
+        return _cancel(given, interrupts)
 
 
-def _cancel(given: argparse.Namespace) -> int:
+def _cancel(given: argparse.Namespace, interrupts: Interrupts) -> int:
     typed = read_typed(given.words)
     settings = load(given.config, given.environ, needs=frozenset({Need.CLOUDS}))
-    set_up(secrets=settings.secrets, verbose=given.verbose)
+    set_up(secrets=settings.secrets, environ=given.environ, verbose=given.verbose)
     halt = Halt()
     engine = build_engine(settings, open_ledger(settings), TerminalDirectory(now=now), halt)
     keep_guards(engine.rooms.ledger, _actor(), settings)
     renewer = Renewer(engine.rooms)
     renewer.start()
     try:
-        return _Session(engine=engine, settings=settings, actor=_actor()).handle(typed)
+        return _Session(engine=engine, settings=settings, actor=_actor(), interrupts=interrupts).handle(typed)
     except KeyboardInterrupt:
         print("Left. What was confirmed stays in the ledger; a running bot brings it to its end.", file=sys.stderr)
         return 1
@@ -67,6 +67,7 @@ class _Session:
     engine: Engine
     settings: Settings
     actor: str
+    interrupts: Interrupts
 
     @property
     def intake(self) -> Intake:
@@ -99,8 +100,11 @@ class _Session:
 
     def _cancel(self, order: Cancel, account: Account) -> int:
         channel = next(iter(account.channels), None)  # where a running bot shows the card
-        ordered = self.intake.order(self.actor, order, account, channel=channel, via="terminal", delivery=None)
+        # Broken off between the order and its number, it would stay open, and a running bot would go on with it.
+        with self.interrupts.held():
+            ordered = self.intake.order(self.actor, order, account, channel=channel, via="terminal", delivery=None)
         try:
+            self.interrupts.catch_up()
             starts = self._asked(ordered.id)
         except (EOFError, KeyboardInterrupt):
             starts = self._left(ordered.id)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bot.cli.reach import reach_directly
 from bot.config import Mode, Need, Settings, load
+from bot.domain.errors import LedgerError
 from bot.domain.policy import alone, unguarded
 from bot.engine.directory import TerminalDirectory
 from bot.engine.keeper import Halt
@@ -20,7 +21,7 @@ from bot.wiring.logs import set_up
 def check(given: argparse.Namespace) -> int:
     """Report every problem and who can run how much alone; 1 if there is a problem."""
     settings = load(given.config, given.environ, needs=frozenset({Need.SLACK, Need.CLOUDS}))
-    set_up(secrets=settings.secrets, verbose=given.verbose)
+    set_up(secrets=settings.secrets, environ=given.environ, verbose=given.verbose)
     reach_directly(settings.slack.api_url, given.environ)
     checkup = _checkup(settings)
     problems = [*_ledger_problems(settings), *_slack_problems(settings, checkup), *_cloud_problems(settings)]
@@ -38,8 +39,14 @@ def check(given: argparse.Namespace) -> int:
 def _ledger_problems(settings: Settings) -> list[str]:
     if settings.database.startswith("postgresql://"):
         return ["database: this version keeps its ledger in SQLite; give the path of a file"]
-    folder = Path(settings.database).parent
-    return [] if folder.is_dir() else [f"database: there is no folder {folder}"]
+    path = Path(settings.database)
+    if not path.exists():
+        return [] if path.parent.is_dir() else [f"database: there is no folder {path.parent}"]
+    try:
+        Ledger.open(path, now=now, readonly=True).close()
+    except LedgerError as error:
+        return [f"database: {error}"]
+    return []
 
 
 def _checkup(settings: Settings) -> Checkup | None:

@@ -15,7 +15,7 @@ from bot.wiring.logs import set_up
 
 def demo(given: argparse.Namespace) -> int:
     """Play the tour as a transcript of what each person sees, then serve the same local Slack as a page."""
-    set_up(secrets=(), verbose=given.verbose)
+    set_up(secrets=(), environ=given.environ, verbose=given.verbose)
     reach_directly("http://127.0.0.1/", given.environ)
     try:
         world = World(port=given.port)

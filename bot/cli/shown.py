@@ -16,6 +16,7 @@ from bot.domain.wording import (
     named_line,
     now_at_most,
     number,
+    on_one_line,
     seconds,
     target,
     warnings,
@@ -69,20 +70,20 @@ def show(state: State) -> None:
         say(f"  approval       needs {approvals(state.needs)}: {'; '.join(state.reasons)}")
     calls = f"{state.plan.calls:,} calls, " if state.plan.calls > 1 else ""
     say(f"  operation      {state.plan.operation}, {calls}about {seconds(state.estimate or 1)}")
-    say(f"  why            {state.order.reason or 'no reason given'}")
+    say(f"  why            {on_one_line(state.order.reason or 'no reason given')}")
     say(f"  plan           {(state.digest or '')[:12]}")
 
 
 def finished(state: State, names: Names, story: Iterable[Event]) -> None:
     """Print how it ended, with the devices that were not cancelled and why; `story` is the events of `state`."""
     run = state.run
-    say(f"#{state.id}: {state.phase.value}.{f' {state.why}' if state.why else ''}")
+    say(f"#{state.id}: {state.phase.value}.{f' {on_one_line(state.why)}' if state.why else ''}")
     if run is None:
         return
     for line in _not_cancelled(leftovers(state, names, story)):
         say(f"  {line}")
     for call, attempt in sorted(run.attempts.items()):
-        say(f"  call {call}: {attempt.code} {attempt.message} {advice(attempt.code)}".rstrip())
+        say(f"  call {call}: {attempt.code} {on_one_line(attempt.message)} {advice(attempt.code)}".rstrip())
     confirmed = "not seen yet" if run.confirmed is None else number(run.confirmed)
     moved = f", moved on before their call {number(run.moved_on)}" if run.moved_on else ""
     say(f"  asked {number(run.asked)}, accepted {number(run.accepted)}")

@@ -92,14 +92,15 @@ class Actions:
     def _remember(self, body: dict[str, Any], team: str, reason: str) -> None:
         action: dict[str, Any] = (body.get("actions") or [{}])[0]
         what = text_at(action, "action_id") or text_at(body, "view", "callback_id") or "order"
-        refusal = refused(_user(body), reason, what=what[:40], evidence={"team": team})
+        refusal = refused(_user(body)[:40], reason, what=what[:40], evidence={"team": team[:40]})
         remember(self._ledger, refusal, self._pressed_card(body, action))
 
     def _decided(self, body: dict[str, Any], action: dict[str, Any], user: str, context: BoltContext) -> Refusal | None:
         button = text_at(action, "action_id")
         if button not in BUTTONS:
             return Refusal("I do not know that button: it is not from this version of me. Nothing was done.")
-        if self._halt.asked:
+        # Closed, it takes no new work, and what runs goes on: that may be stopped until the process leaves.
+        if self._halt.asked or (self._halt.closed and button != "stop"):
             return Refusal("I am being restarted. Nothing was done; press again in a minute.")
         if not context["in_time"]():
             return Refusal("That press reached me too late. Nothing was done, press again.")

@@ -1,10 +1,11 @@
 """The Bolt app over Socket Mode: its listeners, and the connection's life.
 
-Traps that shape it: Bolt's pool is for answers within milliseconds, never for work; `connect()` returns even when the
-handshake was refused; `close()` may raise, and may leave a fresh session behind that nobody reads.
+Traps that shape it: Bolt's pool is for answers within milliseconds, never for work; when it is full a listener runs
+after Slack has given up, and Bolt asks the next one that matches; so each kind of thing has one listener, and what is
+late is answered and not done.
 """
 
-import logging
+import random
 import re
 import threading
 import time
@@ -13,11 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, cast
 
 import structlog
-from cachetools import TTLCache
 from slack_bolt import Ack, App, BoltContext, BoltResponse
-from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_sdk import WebClient
-from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot.domain.secret import Secret
 from bot.domain.wording import COMMAND
@@ -26,69 +24,39 @@ from bot.slack.actions import Actions
 from bot.slack.commands import IN_TIME, Commands
 from bot.slack.form import Form
 from bot.slack.form_views import REDRAWING
-from bot.slack.message import Message
-from bot.slack.people import foreign_team
+from bot.slack.message import Message, said
+from bot.slack.people import foreign_team, text_at
 from bot.slack.reason_views import BUTTON_OF
 from bot.slack.reasons import Reasons
+from bot.slack.socket import Handler, quiet
+from bot.slack.tokens import NoticingClient, Tokens
+from bot.slack.watch import Lost, Watch
 
 ANY: Final = re.compile("")
 """Matches every id: a listener that Bolt does not find would mean no acknowledgement, and a warning sign in Slack."""
 LISTENERS: Final = 40
 """Threads for answers; each is busy for milliseconds, or for 1.5 s while Slack is asked who somebody is."""
-RECEIVERS: Final = 20
-"""Threads that hand envelopes to the listeners and wait for their acknowledgement."""
 GREETING: Final = 1.0
 """Seconds that Slack's hello is waited for once the socket is open."""
-PING_EVERY: Final = 3
-"""Seconds between pings; a socket that ended without a word is found dead after five."""
-CLOSING: Final = 5.0
-"""Seconds that closing may take."""
-TIMEOUT: Final = 10
-"""Seconds for a call of Slack's Web API."""
+LOOK_EVERY: Final = 0.5
+"""Seconds between looks at the connection."""
+CLOSING: Final = 3.0
+"""Seconds that closing waits for what was sent just before, which is answered or late by then."""
+LATE: Final = "That reached me too late. Nothing was done; do it again."
 
 log = structlog.get_logger()
 
 
-def web_client(token: Secret, api_url: str) -> WebClient:
-    """Make a client that repeats nothing by itself: its own retry would post a message twice."""
-    return WebClient(token=token.reveal(), base_url=api_url, timeout=TIMEOUT, retry_handlers=[])
-
-
-class _Handler(SocketModeHandler):
-    """Knows when each envelope came in: it may wait for a free thread before any listener sees it."""
-
-    def __init__(self, app: App, app_token: str, *, timer: Callable[[], float]) -> None:
-        super().__init__(app, app_token, logger=_quiet(), concurrency=RECEIVERS, ping_interval=PING_EVERY)
-        self._timer = timer
-        self._arrived: TTLCache[str, float] = TTLCache(10_000, 60, timer=timer)
-        self._lock = threading.Lock()
-        self._handled = threading.local()
-        self.greeted = threading.Event()
-        """Set when Slack has said hello: from then on it sends envelopes."""
-        self.client.on_message_listeners.append(self._note)
-
-    @property
-    def received(self) -> float:
-        """When the envelope that this thread handles came in."""
-        return getattr(self._handled, "received", None) or self._timer()
-
-    def handle(self, client: Any, req: SocketModeRequest) -> None:
-        """Hand an envelope to the app."""
-        with self._lock:
-            self._handled.received = self._arrived.pop(req.envelope_id, None)
-        super().handle(client, req)
-
-    def _note(self, message: str) -> None:
-        if not self.greeted.is_set() and re.search(r'"type"\s*:\s*"hello"', message):
-            self.greeted.set()
-        found = re.search(r'"envelope_id"\s*:\s*"([^"]{1,100})"', message)
-        if found:
-            with self._lock:
-                self._arrived.setdefault(found[1], self._timer())
+def web_client(token: Secret, api_url: str, tokens: Tokens | None = None) -> NoticingClient:
+    """Make a client that repeats nothing by itself, and tells `tokens` how Slack takes its token."""
+    return NoticingClient(token, api_url, tokens)
 
 
 class SlackApp:
-    """The listeners, connected. `timer` is monotonic, in seconds."""
+    """The listeners, connected. `timer` is monotonic, in seconds; `give_up` is told once why there is no use.
+
+    `crowded` is told once how many connections of other processes Slack counts on the same app.
+    """
 
     def __init__(
         self,
@@ -101,60 +69,81 @@ class SlackApp:
         reasons: Reasons,
         timer: Callable[[], float],
         halt: Halt,
+        give_up: Callable[[Lost], None] = lambda _lost: None,
+        crowded: Callable[[int], None] = lambda _others: None,
     ) -> None:
         self._commands = commands
         self._actions = actions
+        self._form = form
+        self._reasons = reasons
         self._timer = timer
         self._halt = halt
         self._pool = ThreadPoolExecutor(LISTENERS, thread_name_prefix="listener")
-        self._app = App(client=client, logger=_quiet(), listener_executor=self._pool)
+        self._app = App(client=client, logger=quiet(), listener_executor=self._pool)
         self._app.use(self._stamp)
         self._app.use(self._admit)
         self._app.command(COMMAND)(self._command)
-        self._app.action(re.compile(f"^({'|'.join(REDRAWING)})$"))(form.changed)
-        self._app.view("cancel_form")(form.submitted)
-        for name in BUTTON_OF:
-            self._app.view(name)(reasons.submitted)
-        self._app.shortcut("cancel_form")(form.shortcut)
-        # One listener for all buttons: Bolt asks the next one that matches when the first takes too long.
-        self._app.action(ANY)(actions.pressed)
-        self._app.view_submission(ANY)(actions.unknown)
+        self._app.action(ANY)(self._pressed)
+        self._app.view_submission(ANY)(self._sent)
         self._app.view_closed(ANY)(actions.unknown)
-        self._app.shortcut(ANY)(actions.unknown)
+        self._app.shortcut(ANY)(self._shortcut)
         self._app.error(self._failed)
-        self._handler = _Handler(self._app, app_token.reveal(), timer=timer)
+        self._handler = Handler(self._app, app_token, timer=timer)
+        self._over, self._deaf = threading.Event(), threading.Event()
+        self._watch = Watch(
+            self._handler.client,
+            ask=client.auth_test,
+            tokens=client.tokens if isinstance(client, NoticingClient) else Tokens(timer),
+            timer=timer,
+            chance=random.random,
+            give_up=give_up,
+            crowded=crowded,
+        )
+        self._watching = threading.Thread(target=self._keep_watch, name="slack-watch", daemon=True)
 
-    def connect(self, *, within: float) -> bool:
-        """Open the socket and let Slack say hello; returns whether it is open within so many seconds."""
-        self._handler.connect()  # type: ignore[no-untyped-call]
-        until = self._timer() + within
-        while not self.connected and self._timer() < until:
-            time.sleep(0.02)
-        return self.connected and (self._handler.greeted.wait(GREETING) or self.connected)
+    def connect(self) -> None:
+        """Open the socket, let Slack say hello, and keep it open from then on.
+
+        Raises what slack_sdk raises, and OSError, when it does not open.
+        """
+        self._handler.client.connect()
+        session = self._handler.client.session
+        if session is not None:
+            session.greeted.wait(GREETING)
+        self._watching.start()
 
     @property
     def connected(self) -> bool:
         """Whether the socket is open."""
-        return bool(self._handler.client.is_connected())
+        return self._handler.client.pulse().open
 
     def close(self) -> None:
-        """Close the socket, again if a swap of sessions has just opened a fresh one."""
+        """Answer what has come in, and close the socket; what comes in meanwhile is answered and not done."""
+        self._over.set()
         until = self._timer() + CLOSING
-        while self._timer() < until:
-            try:
-                self._handler.close()  # type: ignore[no-untyped-call]
-            except Exception as error:  # noqa: BLE001 - whatever it raises, the socket has to be closed
-                # Bolt's close() runs into its own swap of sessions; the loop comes back to it.
-                log.debug("close_failed", error=type(error).__name__)
-            if not self.connected:
-                break
-            time.sleep(0.2)
+        while self.connected and self._handler.busy and self._timer() < until:
+            time.sleep(0.02)
+        self._deaf.set()
+        try:
+            self._handler.close()  # type: ignore[no-untyped-call]
+        except Exception as error:  # noqa: BLE001 - whatever it raises, the process has to come to its end
+            log.warning("close_failed", error=type(error).__name__)
+        if self._watching.is_alive():
+            self._watching.join(CLOSING)
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _keep_watch(self) -> None:
+        while not (self._over.wait(LOOK_EVERY) or self._halt.asked):
+            try:
+                self._watch.look()
+            except Exception:
+                # The thread must not end: without it a dead connection stays dead.
+                log.exception("watch_failed")
 
     def _stamp(self, context: BoltContext, next: Callable[[], Any]) -> None:  # noqa: A002 - Bolt passes it by this name
         received = self._handler.received
-        # Once the process is leaving, the socket closes and no acknowledgement is heard any more.
-        context["in_time"] = lambda: self._timer() - received < IN_TIME and not self._halt.asked
+        # Once the socket is closed, no acknowledgement is heard any more.
+        context["in_time"] = lambda: self._timer() - received < IN_TIME and not self._deaf.is_set()
         next()
 
     def _admit(
@@ -171,6 +160,8 @@ class SlackApp:
         next()
         return None
 
+    # --- listeners, in the pool's threads: maybe long after the envelope came in ---------------------------------
+
     def _command(self, ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         def say(*, text: str, response_type: str) -> None:
             ack(text=text, response_type=response_type)
@@ -180,12 +171,34 @@ class SlackApp:
 
         self._commands.command(cast(Ack, say), body, context)
 
+    def _pressed(self, ack: Ack, body: dict[str, Any], action: dict[str, Any], context: BoltContext) -> None:
+        if text_at(action, "action_id") in REDRAWING:
+            self._form.changed(ack, body)
+        else:
+            self._actions.pressed(ack, body, action, context)
+
+    def _sent(self, ack: Ack, body: dict[str, Any], view: dict[str, Any], context: BoltContext) -> BoltResponse | None:
+        name, late = text_at(view, "callback_id"), not context["in_time"]()
+        if name == "cancel_form":
+            self._form.submitted(ack, body, view, context)
+        elif name in BUTTON_OF:
+            self._reasons.submitted(ack, body, context)
+        else:
+            return self._actions.unknown(ack, body)
+        if late:
+            # It was refused, in a form that shows Slack's own error instead.
+            self._actions.tell(body, said(LATE))
+        return None
+
+    def _shortcut(self, ack: Ack, body: dict[str, Any], context: BoltContext) -> BoltResponse | None:
+        if text_at(body, "callback_id") != "cancel_form":
+            return self._actions.unknown(ack, body)
+        if context["in_time"]():
+            self._form.shortcut(ack, body)
+        else:
+            ack()
+            self._actions.tell(body, said(LATE))
+        return None
+
     def _failed(self, error: Exception) -> None:
         log.error("listener_failed", exc_info=error)
-
-
-def _quiet() -> logging.Logger:
-    """Return a logger for Bolt that never goes below INFO: at DEBUG it writes whole messages and tokens."""
-    logger = logging.getLogger("bolt")
-    logger.setLevel(logging.WARNING)
-    return logger

@@ -10,8 +10,8 @@ from bot.ledger.ledger import Ledger
 from bot.slack.message import Message
 from bot.slack.pace import Pace, posting
 from bot.slack.people import SlackDirectory
-from bot.slack.posts import post
-from bot.slack.views import AUDITED, audit_line
+from bot.slack.posts import ill_drawn, post
+from bot.slack.views import AUDITED, audit_line, short_line
 
 AUDIT: Final = "audit"
 
@@ -46,7 +46,7 @@ class AuditChannel:
         for event in events:
             if event.kind in AUDITED:
                 line = self._line(event)
-                if line is not None and not self._post(self._channel, line):
+                if line is not None and not self._post(self._channel, line, short_line(event)):
                     return False
                 self._outbox.advance(self._sink, event.id)
         if events:
@@ -57,11 +57,17 @@ class AuditChannel:
         state = self._ledger.state(event.cancellation) if event.cancellation is not None else None
         return audit_line(event, state, self._directory.name(event.actor))
 
-    def _post(self, channel: str, line: str) -> bool:
+    def _post(self, channel: str, line: str, short: str) -> bool:
+        """Post a line, or where Slack minds what is in it, what makes it a witness all the same."""
         if not self._pace.may(posting(channel)):
             return False
         try:
-            post(self._client, channel, Message(text=line))
+            try:
+                post(self._client, channel, Message(text=line))
+            except SlackApiError as error:
+                if not ill_drawn(error):
+                    raise
+                post(self._client, channel, Message(text=short))
         except SlackApiError as error:
             if self._pace.heed(posting(channel), error):
                 return False

@@ -76,7 +76,9 @@ def _strategy_alone(state: State) -> bool:
 
 def _dialog(state: State, plan: Plan) -> dict[str, Any]:
     back = "It cannot be started again by this bot." if _strategy_alone(state) else AGAIN
-    text = f"{target(state.order)} on {state.account}: {size_line(state.size, plan)}. {back}"
+    # Whoever approves may look an hour later: "now" is when the cloud was read.
+    counted = f", as counted at {state.preview.reading.at:%H:%M} UTC" if state.preview and plan.statuses else ""
+    text = f"{target(state.order)} on {state.account}: {size_line(state.size, plan)}{counted}. {back}"
     return {
         "title": plain_text(f"{_confirm_label(state)}?", 100),
         "text": plain_text(text[:1].upper() + text[1:], 300),

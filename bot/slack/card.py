@@ -34,6 +34,7 @@ from bot.slack.message import DIGITS, TEXT, Message, mrkdwn, plain_text, section
 
 MOST_FAILURES: Final = 5
 """Calls without success that the card shows."""
+EARLIER: Final = "An earlier card of this may lie above; only this one counts."
 
 
 def card(state: State, *, buttons: bool = True, reposted: bool = False) -> Message:
@@ -47,7 +48,7 @@ def card(state: State, *, buttons: bool = True, reposted: bool = False) -> Messa
         *(section(line) for line in lines if line),
         {"type": "section", "fields": [mrkdwn(field) for field in _fields(state)]},
     ]
-    notes = _notes(state) + (["An earlier card of this may lie above; only this one counts."] if reposted else [])
+    notes = _notes(state) + ([EARLIER] if reposted else [])
     if notes:
         blocks.append({"type": "context", "elements": [mrkdwn(note) for note in notes[:10]]})
     pressed = buttons_of(state) if buttons else []
@@ -133,7 +134,7 @@ def _ending(state: State) -> str:
     why = _named(safe(state.why.rstrip("."), 600), state)
     by = mention(state.ended_by or "")
     said = {
-        Phase.EXPIRED: "Nobody answered in time.",
+        Phase.EXPIRED: "Not everybody who was needed answered in time." if state.votes else "Nobody answered in time.",
         Phase.WITHDRAWN: f"Taken back by {by}.",
         Phase.REJECTED: f"By {by}: {why}.",
         Phase.STOPPED: f"Ended by {mention(state.stopped_by or '')}; what was not sent stays unsent.",

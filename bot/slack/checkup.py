@@ -17,6 +17,7 @@ SCOPES: Final = (
 """The bot scopes that the manifest asks for."""
 UNKNOWN: Final = frozenset({"user_not_found", "user_not_visible", "users_not_found"})
 """Slack's words for somebody whom the workspace does not know."""
+TOO_OFTEN: Final = "ratelimited"
 SLACKBOT: Final = "USLACKBOT"
 """Slackbot, which says that it is no bot."""
 UNABLE: Final = ("deleted", "is_bot", "is_app_user", "is_restricted", "is_ultra_restricted", "is_stranger")
@@ -53,7 +54,7 @@ class Checkup:
 
     def warnings(self, account: Account) -> list[str]:
         """Return what is allowed and seldom meant, once `problems` has looked at everything."""
-        return [*self._few_approvers(account), *self._unbreakable_glass(account)]
+        return [*self._few_approvers(account), *self._listed_in_vain(account), *self._unbreakable_glass(account)]
 
     def _missing_scopes(self) -> list[str]:
         """Return the scopes that the bot token lacks, none where Slack does not say; raises when Slack refuses it."""
@@ -67,6 +68,8 @@ class Checkup:
         try:
             self._client.apps_connections_open(app_token=self._app_token.reveal())
         except (SlackClientError, OSError) as error:
+            if _why(error) == TOO_OFTEN:
+                return ["slack.app_token: Slack was asked too often to look at it; check again in a minute"]
             cure = "it is an xapp- token with connections:write"
             return [f"slack.app_token: Slack does not take the app token ({_why(error)}); {cure}"]
         return []
@@ -127,11 +130,13 @@ class Checkup:
         # Whoever asks does not count: an approver who is the only requester approves nothing. A terminal's orders do
         # not count either: nobody approves them.
         requesters = self._slack_users(account.requesters)
+        if self._unread(account.approvers):
+            return problems
         besides = max((len(approvers - {one}) for one in requesters), default=len(approvers))
         if besides < account.approval.people:
             problems.append(
                 f"accounts.{account.name}.approvers: {account.approval.people} are needed besides the requester and"
-                f" there are {besides}, so nothing above {account.approval.above} devices can be approved"
+                f" there are {besides}, so nothing above {account.approval.above:,} devices can be approved"
             )
         return problems
 
@@ -140,24 +145,45 @@ class Checkup:
         approvers = frozenset(filter(self._may, self._people(account.approvers)))
         requesters = self._slack_users(account.requesters)
         needed = account.approval.people
+        if self._unread(account.approvers):
+            return []
         lacking = sorted(one for one in requesters if len(approvers - {one}) < needed)
         if not lacking or len(lacking) == len(requesters):
             return []
         named = ", ".join(lacking)
         there = f"{needed} are needed besides the requester and for {named} there are {needed - 1}"
-        above = f"nothing above {account.approval.above} devices of theirs can be approved"
+        above = f"nothing above {account.approval.above:,} devices of theirs can be approved"
         return [f"accounts.{account.name}.approvers: {there}, so {above}"]
 
+    def _listed_in_vain(self, account: Account) -> list[str]:
+        """Name who is listed by their id and may do nothing: guests, strangers, bots, the deactivated, the unknown."""
+        return [
+            f"accounts.{account.name}.{key}: {one} may do nothing here (unknown, a guest, a bot or deactivated)"
+            for key in ("requesters", "approvers")
+            for one in getattr(account, key)
+            if one.startswith(("U", "W")) and not self._may(one)
+        ]
+
     def _unbreakable_glass(self, account: Account) -> list[str]:
-        """Say that everybody who is listed to break glass cannot, and why; unread groups leave that open."""
+        """Name who is listed to break glass and cannot, and whether that is everybody; unread groups leave it open."""
         listed = account.approval.break_glass
-        unread = [name for name in account.requesters if name.startswith("S") and name not in self._members]
-        requesters = self._people(account.requesters)
-        able = [one for one in listed if one in requesters and (one not in self._slack_users(listed) or self._may(one))]
-        if not listed or unread or able:
+        if self._unread(account.requesters):
             return []
-        faults = [f"{one} {'may do nothing here' if one in requesters else 'is no requester'}" for one in listed]
-        return [f"accounts.{account.name}: nobody may break glass when no approver answers: {', '.join(faults)}"]
+        requesters, users = self._people(account.requesters), self._slack_users(listed)
+        faults = [
+            f"{one} {'may do nothing here' if one in requesters else 'is no requester'}"
+            for one in listed
+            if one not in requesters or (one in users and not self._may(one))
+        ]
+        if not faults:
+            return []
+        if len(faults) == len(listed):
+            return [f"accounts.{account.name}: nobody may break glass when no approver answers: {', '.join(faults)}"]
+        return [f"accounts.{account.name}: not all who are listed may break glass: {', '.join(faults)}"]
+
+    def _unread(self, names: Iterable[str]) -> bool:
+        """Tell whether there are groups among `names` that Slack did not tell about."""
+        return any(name.startswith("S") and name not in self._members for name in names)
 
     def _may(self, user: str) -> bool:
         """Tell whether somebody may do anything at all; whom Slack does not tell about now is not complained of."""

@@ -43,6 +43,7 @@ log = structlog.get_logger()
 
 IN_TIME: Final = 2.5
 """Seconds after the receipt in which something may still be done; Slack gives up after 3."""
+RESTARTING: Final = "I am being restarted. Nothing was done; try again in a minute."
 LONGEST_NEAREST: Final = 1500
 """Characters of a command that is shown as the nearest right one."""
 
@@ -93,12 +94,15 @@ class Commands:
             answered.then()
 
     def _answered(self, text: str, asked: Asked) -> Answered:
-        if self._halt.asked:
-            return _say("I am being restarted. Nothing was done; try again in a minute.")
-        if not asked.in_time():
+        if not asked.in_time() and not self._halt.asked:
             return _say("That reached me too late. Nothing was done; type it again.")
         try:
-            return self._take(parse(text), asked)
+            order = parse(text)
+            # Closed, it takes no new work, and what runs goes on: that may be looked at and stopped.
+            looks = isinstance(order, StopOne | AskShow | AskList | AskPending | AskHelp)
+            if self._halt.asked or (self._halt.closed and not looks):
+                return _say(RESTARTING)
+            return self._take(order, asked)
         except UsageError as error:
             return Answered(message=usage(error))
         except LedgerError as error:

@@ -8,11 +8,12 @@ look the same stand in for it, because zero-width characters round it would brin
 import re
 from typing import Final
 
+from bot.domain.wording import on_one_line
+
 # Control characters, bidirectional overrides and zero-width characters: a reader cannot see what they do.
 _UNSEEN: Final = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
-
 _DRAWS: Final = (
     (re.compile(r"\*"), "\u2217"),
     (re.compile(r"~"), "\u223c"),
@@ -27,8 +28,8 @@ _HALF: Final = re.compile(r"(?:&[a-z]*|<[^<>]*)\Z")
 
 
 def plain(text: str, most: int = 3000) -> str:
-    """Return `text` for a plain_text object: unseen characters gone, cut at `most`."""
-    return cut(_UNSEEN.sub("", text), most)
+    """Return `text` for a plain_text object: on one line, unseen characters gone, cut at `most`."""
+    return cut(_UNSEEN.sub("", on_one_line(text)), most)
 
 
 def safe(text: str, most: int = 2000) -> str:
@@ -37,6 +38,15 @@ def safe(text: str, most: int = 2000) -> str:
     for drawing, stand_in in _DRAWS:
         still = drawing.sub(stand_in, still)
     return _escaped(still)
+
+
+def quoted(text: str, most: int = 2000) -> str:
+    """Return `text` for mrkdwn in quotation marks that nothing in it can close."""
+    return f"“{safe(_unquoted(text), most)}”"
+
+
+def _unquoted(text: str) -> str:
+    return re.sub("[“”„‟]", '"', text)
 
 
 def code(text: str, most: int = 200) -> str:

@@ -59,7 +59,7 @@ class Form:
         """Open the form for somebody who used the shortcut: on every account they may use anywhere."""
         ack()
         user, trigger = text_at(body, "user", "id"), text_at(body, "trigger_id")
-        if self._halt.asked:
+        if self._halt.closed:
             # The workers take nothing any more, and it is the person's only answer.
             self._tried(lambda: self._client.views_open(trigger_id=trigger, view=instead(RESTARTING)))
             return
@@ -183,7 +183,7 @@ class Form:
             ack(response_action="update", view=notice(" ".join(errors.values())))
 
     def _submitted(self, ack: Ack, view: Mapping[str, Any], asked: Asked) -> None:
-        if self._halt.asked:
+        if self._halt.closed:
             raise MisfilledError({"account": RESTARTING})
         if not asked.in_time():
             raise MisfilledError({"account": "That reached me too late. Nothing was done; send it again."})
@@ -217,7 +217,8 @@ class Form:
 
 def _by_block(view: Mapping[str, Any], errors: Mapping[str, str]) -> dict[str, str]:
     """Return errors by the block that shows their field; those of fields that are not shown, on the first block."""
-    inputs = [block for block in view.get("blocks") or () if block.get("type") == "input"]
+    listed = view.get("blocks")
+    inputs = [block for block in listed if text_at(block, "type") == "input"] if isinstance(listed, list) else []
     blocks = {text_at(block, "element", "action_id"): text_at(block, "block_id") for block in inputs}
     shown: dict[str, str] = {}
     for name, error in errors.items() if blocks else ():

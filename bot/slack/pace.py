@@ -4,11 +4,14 @@ Source: https://docs.slack.dev/apis/web-api/rate-limits: about one message a sec
 in a workspace.
 """
 
+import math
+from collections.abc import Mapping
 from typing import Final
 
 from slack_sdk.errors import SlackApiError
 
 from bot.ledger.slots import Slots
+from bot.slack.posts import too_often
 
 QUOTA: Final = "slack"
 BETWEEN_POSTS: Final = 1.0
@@ -16,7 +19,10 @@ BETWEEN_POSTS: Final = 1.0
 BETWEEN_EDITS: Final = 1.2
 """Seconds between edits in the whole workspace (tier 3: 50 a minute)."""
 UPDATE: Final = "chat.update"
-TOO_MANY: Final = 429
+SHARE: Final = "files.completeUploadExternal"
+"""Stands for the methods that attach a file; whatever is attached is a message, too, and takes a channel's slot."""
+SOON: Final = 1.0
+"""Seconds to wait where Slack does not say how long."""
 
 
 def posting(channel: str) -> str:
@@ -53,15 +59,32 @@ class Pace:
         """Return the seconds until there is a slot for something that had none in this round; infinity for none."""
         return min(self._refused.values(), default=float("inf"))
 
+    def holds(self, operation: str) -> bool:
+        """Tell whether Slack has said that an operation, which takes no slots of its own, has to wait."""
+        ahead = self._slots.ahead(QUOTA, operation)
+        if ahead > 0:
+            self._refused[operation] = ahead
+        return ahead > 0
+
     def heed(self, operation: str, error: SlackApiError) -> bool:
-        """Hold an operation back if Slack said that it is called too often; returns whether it did."""
-        response = error.response
-        if getattr(response, "status_code", 0) != TOO_MANY:
+        """Hold an operation back if Slack said that it is called too often; returns whether it did.
+
+        However long Slack says, it is asked again after two minutes (`LONGEST_PUSH`): nothing falls silent for good.
+        """
+        if not too_often(error):
             return False
-        try:
-            seconds = float(response.headers.get("Retry-After", "1"))
-        except (ValueError, AttributeError):
-            seconds = 1.0
+        seconds = asked_seconds(error, unsaid=SOON)
         self._slots.push(QUOTA, operation, seconds)
         self._refused[operation] = seconds
         return True
+
+
+def asked_seconds(error: SlackApiError, *, unsaid: float) -> float:
+    """Return what Retry-After says; `unsaid` where it is missing or says nothing usable."""
+    headers = getattr(error.response, "headers", None)
+    named = {str(name).lower(): said for name, said in headers.items()} if isinstance(headers, Mapping) else {}
+    try:
+        seconds = float(named.get("retry-after", unsaid))
+    except (TypeError, ValueError):
+        return unsaid
+    return seconds if math.isfinite(seconds) and seconds > 0 else unsaid

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -16,6 +16,7 @@ from bot.ledger.outbox import CardRow
 from bot.slack.answers import Answers
 from bot.slack.audit import AUDIT, AuditChannel
 from bot.slack.cards import Cards
+from bot.slack.directly import Directly
 from bot.slack.pace import Pace
 from bot.slack.people import SlackDirectory
 from bot.slack.threads import Threads
@@ -24,6 +25,8 @@ from bot.slack.turns import Need, in_turn, need
 
 IDLE: Final = 0.5
 """Seconds between looks at the ledger when nothing wakes the publisher; other processes write it, too."""
+GONE_WITHIN: Final = timedelta(seconds=5)
+"""How soon a card is posted anew that somebody was seen to have deleted."""
 
 log = structlog.get_logger()
 
@@ -52,13 +55,16 @@ class Publisher:
         self._pace = Pace(ledger.slots)
         self._tries = Tries(now)
         self._threads = Threads(ledger, client, directory, self._pace)
-        self._cards = Cards(ledger, client, answers, self._pace, tell_skipped=self._threads.tell_skipped)
+        self._directly = Directly(ledger, client, directory, self._pace)
+        self._cards = Cards(ledger, client, answers, self._pace, tell_skipped=self._directly.tell_skipped)
         self._audit = AuditChannel(ledger, client, directory, self._pace, channel=audit_channel)
         self._needs: dict[int, Need] = {}
         """What each card needs whose cancellation Slack has not been told all of."""
         self._drawn: dict[int, datetime] = {}
         """When this process last drew a card that is not at its end."""
         self._seen = 0
+        self._looked: datetime | None = None
+        """When it was looked for cards that are gone from Slack."""
         self._caught_up = False
         self._over = threading.Event()
         self._wake = threading.Event()
@@ -74,7 +80,8 @@ class Publisher:
         """Tell once more what was decided, and leave; everything that decides has ended before."""
         self._over.set()
         self._wake.set()
-        self._thread.join()
+        if self._thread.ident is not None:  # else the start came to nothing before it
+            self._thread.join()
 
     def _publish(self) -> None:
         while not self._over.is_set():
@@ -91,7 +98,7 @@ class Publisher:
             self._look()
             for cancellation in in_turn(self._needs, self._drawn, self._now()):
                 self._draw(cancellation)
-            for row in self._quiet():
+            for row in self._posted():
                 self._tell(row)
             self._tries.attempt(AUDIT, self._audit.tell)
         except LedgerError as error:
@@ -132,6 +139,10 @@ class Publisher:
                 known = self._behind(event.cancellation) if before is None else before
                 self._needs[event.cancellation] = min(known, need(event.kind))
         self._seen = events[-1].id if events else self._seen
+        if self._looked is None or abs(self._now() - self._looked) >= GONE_WITHIN:
+            self._looked = self._now()
+            for cancellation in self._ledger.outbox.unposted():
+                self._needs[cancellation] = Need.POST
 
     # --- cards and threads -------------------------------------------------------------------------------------
 
@@ -147,19 +158,31 @@ class Publisher:
         else:
             self._drawn.pop(cancellation, None)
 
-    def _quiet(self) -> list[CardRow]:
-        """Return the cards whose threads may be told, in the order in which they fell behind.
-
-        The card shows first what a reply speaks of; its progress, which may be held back, is waited for by nobody.
-        """
-        found = {one: self._ledger.outbox.card(one) for one, held in self._needs.items() if held > Need.CHANGE}
+    def _posted(self) -> list[CardRow]:
+        """Return the cards that are there and may have something to be told beside them, as they fell behind."""
+        found = {one: self._ledger.outbox.card(one) for one in self._needs}
         for cancellation, row in found.items():
             if (row is None or row.ts is None) and self._needs[cancellation] is Need.NOTHING:
                 del self._needs[cancellation]  # without a card there is no thread
         return sorted((row for row in found.values() if row is not None and row.ts), key=lambda row: row.told)
 
     def _tell(self, row: CardRow) -> None:
-        what = f"thread {row.cancellation}"
-        told = self._tries.attempt(what, lambda: self._threads.tell(row, failures=self._tries.failures(what)))
-        if told and self._needs[row.cancellation] is Need.NOTHING:
+        """Tell people directly what calls them, and the thread; each is tried by itself.
+
+        The card shows first what a reply speaks of, unless it cannot be edited; its progress, which may be held back,
+        is waited for by nobody.
+        """
+        card, thread, direct = (f"{what} {row.cancellation}" for what in ("card", "thread", "direct"))
+        held = self._needs[row.cancellation]
+        called = self._tries.attempt(
+            direct,
+            lambda: self._directly.tell(row, failures=self._tries.failures(direct)),
+            at=self._directly.told(row),
+        )
+        if held <= Need.CHANGE and not self._tries.failures(card):
+            return
+        told = self._tries.attempt(
+            thread, lambda: self._threads.tell(row, failures=self._tries.failures(thread)), at=row.told
+        )
+        if told and called and held is Need.NOTHING:
             del self._needs[row.cancellation]

@@ -69,7 +69,7 @@ class Reasons:
             ack()
 
     def _done(self, button: str, cancellation: str, user: str, reason: str, context: BoltContext) -> State | Refusal:
-        if self._halt.asked:
+        if self._halt.closed:
             return Refusal("I am being restarted. Nothing was done; press the button again in a minute.")
         if not VALUE.fullmatch(cancellation) or not button or not user:
             return Refusal("I do not know that form: it is not from this version of me. Nothing was done.")

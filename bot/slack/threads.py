@@ -1,7 +1,4 @@
-"""Tells the thread of a card what happened, in order: replies, files with lists of devices, and who is to be called.
-
-Whoever has to answer, or waits for an answer, is also written to directly: edits ring no phone.
-"""
+"""Tells the thread of a card what happened, in order: replies, and files with lists of devices."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -9,40 +6,34 @@ from typing import Final
 
 import structlog
 from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.errors import SlackApiError
 
 from bot.domain.cancellation import State
-from bot.domain.errors import DirectoryError, TamperedError
-from bot.domain.events import Event, Kind
+from bot.domain.errors import TamperedError
+from bot.domain.events import Event
 from bot.ledger.ledger import Ledger
 from bot.ledger.outbox import CardRow
-from bot.slack.asked import MOST_DIRECT, Approvers, asks, calls, direct, thread_reply
-from bot.slack.escape import safe
+from bot.slack.asked import Approvers, asks, thread_reply
+from bot.slack.directly import MOST_TRIES, approvers_of
+from bot.slack.escape import safe, trim
 from bot.slack.files import share
-from bot.slack.links import card_link
 from bot.slack.message import Message
-from bot.slack.pace import TOO_MANY, Pace, posting
+from bot.slack.pace import SHARE, Pace, posting
+from bot.slack.parts import Parts
 from bot.slack.people import SlackDirectory
-from bot.slack.posts import UNPOSTABLE, maybe_posted, post, reason
+from bot.slack.posts import GONE, NO_ANSWER, ill_drawn, post, reason, refused
 from bot.slack.sheets import Sheet, beside, unattached
 from bot.slack.views import failed_call, more_failures, reply, speaks
 
 PARTS: Final = "parts"
-"""The sink that knows how many parts of an event are told: a part that fails must not repeat those before it."""
-GLASS: Final = "glass"
-"""The sink that knows how many of those who were passed over have been told where there is no card."""
-MOST_PARTS: Final = 1000
-"""More parts than any event has: a reply, a file, and a direct message to each of a few dozen people."""
+"""The sink that knows how many parts of an event are told."""
 LAST: Final = "failures"
 """The sink that knows of a run which failed attempt was the last to be told; a run of thousands would be minutes of
 replies, in which nobody else's come."""
 MOST_FAILURES: Final = 5
 """Failed attempts of a run that have a reply of their own."""
-MOST_TRIES: Final = 3
-"""How often something is tried that Slack cannot take for the moment; what comes after it must not wait for ever."""
-
-Parts = Sequence[tuple[str, Message | Sheet | None]]
-"""What an event adds: the channel or person, and what; nothing for somebody who need not hear it any more."""
+SHORT: Final = 300
+"""Characters of a reply that Slack did not take as it was."""
 
 log = structlog.get_logger()
 
@@ -56,11 +47,13 @@ class Threads:
         self._outbox = ledger.outbox
         self._client = client
         self._pace = pace
+        self._parts = Parts(ledger.outbox)
 
     def tell(self, row: CardRow, *, failures: int) -> bool:
-        """Tell a thread what it has not been told; returns whether that is all, or the rest waits for a slot.
+        """Tell a thread what it has not been told; returns whether that is all, or the rest waits.
 
-        `failures` is how often that failed just before. Raises what slack_sdk raises, and OSError.
+        It waits for a slot, or for a card: under one that is gone there is no thread. `failures` is how often that
+        failed just before. Raises what slack_sdk raises, and DirectoryError.
         """
         events = self._ledger.story(row.cancellation, after=row.told)
         spoken = [event for event in events if speaks(event)]
@@ -73,75 +66,27 @@ class Threads:
         return True
 
     def _tell_event(self, row: CardRow, event: Event, state: State, failures: int) -> bool:
-        """Tell what an event brings."""
-        # Nobody may be passed over unheard: that is tried until Slack itself refuses it.
-        failures = 0 if event.kind == Kind.BROKE_GLASS else failures
-        parts = self._parts(row, event, state, failures)
-        if not self._tell_parts(row, event, PARTS, parts, failures):
-            return False
+        """Tell what an event brings, one part after the other."""
+        sink, parts = f"{PARTS}:{row.cancellation}", self._added(row, event, state, failures)
+        for index, part in enumerate(parts, start=1):
+            if index <= self._parts.told(sink, event):
+                continue
+            if isinstance(part, Sheet) and self._pace.holds(SHARE):
+                return False
+            if not self._pace.may(posting(row.channel)) or not self._add(row, part, failures):
+                return False
+            if index < len(parts):
+                self._parts.reach(sink, event, index)
         if parts:
             self._outbox.told(row.cancellation, event.id)
         return True
 
-    def tell_skipped(self, state: State) -> bool:
-        """Tell those whom broken glass passed over, where there is no card to do it from; returns whether that is all.
-
-        Raises what slack_sdk raises, DirectoryError, and OSError.
-        """
-        if state.broke_glass is None:
-            return True
-        event = next(event for event in self._ledger.story(state.id) if event.kind == Kind.BROKE_GLASS)
-        row = CardRow(cancellation=state.id, channel=state.channel or "")
-        if self._told(GLASS, event) == MOST_PARTS - 1:
-            return True
-        if not self._tell_parts(row, event, GLASS, direct(event, state, self._approvers(state, 0), ""), 0):
-            return False
-        self._outbox.advance(f"{GLASS}:{state.id}", event.id * MOST_PARTS + MOST_PARTS - 1)
-        return True
-
-    def _tell_parts(self, row: CardRow, event: Event, sink: str, parts: Parts, failures: int) -> bool:
-        """Tell one part after the other, from where `sink` knows that they are told."""
-        told = self._told(sink, event)
-        for index, (place, part) in enumerate(parts, start=1):
-            if part is None or index <= told:
-                continue
-            if not self._pace.may(posting(place)) or not self._add(row, place, part, failures):
-                return False
-            if index < len(parts):
-                self._outbox.advance(f"{sink}:{row.cancellation}", event.id * MOST_PARTS + index)
-        return True
-
-    def _told(self, sink: str, event: Event) -> int:
-        """Return how many parts of an event a sink knows to be told."""
-        last, told = divmod(self._outbox.cursor(f"{sink}:{event.cancellation}") or 0, MOST_PARTS)
-        return told if last == event.id else 0
-
-    def _parts(self, row: CardRow, event: Event, state: State, failures: int) -> Parts:
-        """Return what an event adds to the card's thread, and then whom it calls: the channel or person, and what."""
-        approvers = self._approvers(state, failures) if asks(event, state) else Approvers()
+    def _added(self, row: CardRow, event: Event, state: State, failures: int) -> Sequence[Message | Sheet]:
+        """Return what an event adds to the card's thread."""
+        approvers = approvers_of(self._directory, state, failures) if asks(event, state) else Approvers()
         asked = thread_reply(event, state, approvers)
         added = (self._reply_to(row, event, state), asked, self._beside(event, state))
-        link = card_link(self._ledger, self._client, row.cancellation) if calls(event, state) else ""
-        called = direct(event, state, approvers, link)
-        # Who was told without a card has heard of it.
-        unheard = called[self._told(GLASS, event) :] if event.kind == Kind.BROKE_GLASS else called
-        return [*((row.channel, part) for part in added if part is not None), *unheard]
-
-    def _approvers(self, state: State, failures: int) -> Approvers:
-        """Return who may approve; where Slack does not tell, their groups are called as a whole.
-
-        Those listed by themselves come first, so that nobody loses their place when the groups cannot be read any more.
-        """
-        listed = tuple((state.policy or {}).get("approvers") or ())
-        try:
-            # A guest or a stranger in their group may not approve, and is to read nothing of it.
-            able = self._directory.able(listed, enough=MOST_DIRECT + 1)
-        except DirectoryError as error:
-            if failures < MOST_TRIES and not _refused(error.__cause__):
-                raise
-            users = sorted(name for name in listed if name.startswith(("U", "W")))
-            return Approvers(people=tuple(users), listed=listed, all=False)
-        return Approvers(people=tuple(sorted(able, key=lambda one: (one not in listed, one))), listed=listed)
+        return [part for part in added if part is not None]
 
     def _beside(self, event: Event, state: State) -> Message | Sheet | None:
         """Return what an event adds about single devices; a list that was changed takes nothing else with it."""
@@ -168,50 +113,47 @@ class Threads:
         story = self._ledger.story(event.cancellation or 0)
         return sum(failed_call(earlier) for earlier in story if earlier.id < event.id)
 
-    def _add(self, row: CardRow, place: str, part: Message | Sheet, failures: int) -> bool:
-        if isinstance(part, Sheet):
-            return self._attach(row, part, failures)
-        return self._reply(row, part) if place == row.channel else self._direct(place, part, failures)
-
-    def _direct(self, user: str, message: Message, failures: int) -> bool:
-        """Write to somebody; who cannot be written to holds up nobody else."""
+    def _add(self, row: CardRow, part: Message | Sheet, failures: int) -> bool:
+        """Add a part; returns whether it is told, or has to wait."""
         try:
-            post(self._client, user, message)
-        except (SlackClientError, OSError) as error:
-            if isinstance(error, SlackApiError) and self._pace.heed(posting(user), error):
+            if isinstance(part, Sheet):
+                return self._attach(row, part, failures)
+            self._reply(row, part, failures)
+        except SlackApiError as error:
+            if reason(error) in GONE:
+                # The card is posted anew, and this is told below it; not at once, should that one be gone, too.
+                self._outbox.lose(row.cancellation, row.ts or "")
+            if self._pace.heed(posting(row.channel), error):
                 return False
-            if not _refused(error) and failures < MOST_TRIES:
-                raise
-            log.warning("direct_message_refused", user=user, error=reason(error))
+            raise
         return True
 
     def _attach(self, row: CardRow, sheet: Sheet, failures: int) -> bool:
         try:
             share(self._client, sheet, channel=row.channel, thread=row.ts)
-        except (SlackClientError, OSError) as error:
-            refused = isinstance(error, SlackApiError) and not maybe_posted(error)
-            if isinstance(error, SlackApiError) and self._pace.heed(posting(row.channel), error):
+        except NO_ANSWER as error:
+            if isinstance(error, SlackApiError) and self._pace.heed(SHARE, error):
                 return False
-            if not refused and failures < MOST_TRIES:
+            if reason(error) in GONE:
+                raise
+            if not refused(error) and failures < MOST_TRIES:
                 raise
             log.warning("file_refused", cancellation=row.cancellation, error=reason(error))
             # The slot was taken for the file, and nothing has come of it.
-            return self._reply(row, unattached(sheet, reason(error)))
+            self._reply(row, unattached(sheet, reason(error)), failures)
         return True
 
-    def _reply(self, row: CardRow, message: Message) -> bool:
+    def _reply(self, row: CardRow, message: Message, failures: int) -> None:
+        """Reply; what Slack minds in a reply is left out of it, and in the end the reply is: the others must come."""
         try:
             post(self._client, row.channel, message, thread=row.ts)
         except SlackApiError as error:
-            if self._pace.heed(posting(row.channel), error):
-                return False
-            if reason(error) not in UNPOSTABLE:
+            if not ill_drawn(error):
                 raise
-        return True
-
-
-def _refused(error: BaseException | None) -> bool:
-    """Tell whether Slack itself said no, which is no breakdown of its and no question of time."""
-    if not isinstance(error, SlackApiError) or maybe_posted(error):
-        return False
-    return getattr(error.response, "status_code", TOO_MANY) != TOO_MANY and reason(error) != "ratelimited"
+            short = Message(text=f"{trim(message.text, SHORT)} (Slack did not take all of this; the ledger has it.)")
+            try:
+                post(self._client, row.channel, short, thread=row.ts)
+            except SlackApiError as again:
+                if not ill_drawn(again) or failures < MOST_TRIES:
+                    raise
+                log.warning("reply_refused", cancellation=row.cancellation, error=reason(again))

@@ -12,7 +12,7 @@ from bot.domain.plan import Preview
 from bot.domain.wording import COMMAND, approvals, counts_line, job_line, number, one_line, ordered_again, target, tasks
 from bot.slack.asked import ASKING, TELLING
 from bot.slack.card import figures
-from bot.slack.escape import code, mention, safe
+from bot.slack.escape import code, mention, quoted, safe
 from bot.slack.message import DIGITS, Message, lines, when
 
 HISTORY: Final = 20
@@ -111,6 +111,13 @@ def audit_line(event: Event, state: State | None, name: str) -> str | None:
     return f"{number_}{said} · {who}{place} · event {event.id} {event.digest[:DIGITS]}"
 
 
+def short_line(event: Event) -> str:
+    """Return an event's line for the audit channel without any words of people or clouds."""
+    number_ = f"#{event.cancellation} " if event.cancellation is not None else ""
+    said = event.kind.replace("_", " ")
+    return f"{number_}{said} · Slack did not take the whole line · event {event.id} {event.digest[:DIGITS]}"
+
+
 AUDITED: Final = frozenset(
     {
         Kind.REFUSED,
@@ -135,30 +142,33 @@ def _audited(event: Event, state: State | None) -> str | None:
     body = event.body
     if event.kind == Kind.VOIDED and (state is None or state.plan is None):
         return None
-    reason = f": {safe(str(body['reason']), 400)}" if body.get("reason") else ""
+    # People's own words are told apart from the bot's: nothing in them may pass for another line of the trail.
+    write = quoted if event.kind in {Kind.REJECTED, Kind.BROKE_GLASS} else safe
+    said_why = f": {write(str(body['reason']), 400)}" if body.get("reason") else ""
     plan = f"plan {str(body.get('plan'))[:DIGITS]}"
     said: str | None
     match event.kind:
         case Kind.REFUSED:
-            said = f"refused ({safe(str(body.get('what')), 40)}){reason}"
+            said = f"refused ({safe(str(body.get('what')), 40)}){said_why}"
         case Kind.CONFIRMED:
-            why = safe((state.order.reason if state is not None else None) or "no reason was given", 600)
+            reason = state.order.reason if state is not None else None
+            why = quoted(reason, 600) if reason else "no reason was given"
             needs = f", which needs {approvals(body['needs'])}" if body.get("needs") else ""
             said = f"confirmed {plan}{needs}, because {why}"
         case Kind.APPROVED:
             said = f"approved {plan}"
         case Kind.BROKE_GLASS:
-            said = f"BROKE GLASS for {plan}{reason}"
+            said = f"BROKE GLASS for {plan}{said_why}"
         case Kind.GUARD_CHANGED:
             said = safe(guard_line(body["account"], body["before"], body["after"]), 2000)
         case Kind.FINISHED:
             names = ("asked", "accepted", "confirmed", "left")
             figures = ", ".join(f"{name} {number(body.get(name))}" for name in names)
-            said = f"{safe(body['result'].lower(), 40)}: {figures}{reason}"
+            said = f"{safe(body['result'].lower(), 40)}: {figures}{said_why}"
         case Kind.RETRIED:
             said = ordered_again(body["as"])
         case _:
-            said = f"{event.kind.replace('_', ' ')}{reason}" if event.kind in AUDITED else None
+            said = f"{event.kind.replace('_', ' ')}{said_why}" if event.kind in AUDITED else None
     return said
 
 

@@ -4,15 +4,13 @@ import os
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain, repeat
 from pathlib import Path
-from typing import Final, TypeVar
 
 import structlog
-from slack_bolt.error import BoltError
-from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.errors import SlackClientError
 
 from bot.clouds.aliyun import AliyunCloud
 from bot.clouds.base import Cloud
@@ -23,14 +21,14 @@ from bot.clouds.tuya import TuyaCloud
 from bot.config import Mode, Settings
 from bot.domain.account import Account
 from bot.domain.account import Cloud as CloudName
-from bot.domain.errors import ConfigError
+from bot.domain.errors import ConfigError, Error, LedgerError
 from bot.domain.events import BOT
 from bot.domain.guard import guard
 from bot.domain.policy import alone, unguarded
 from bot.engine.directory import Directory
 from bot.engine.executor import Executor
 from bot.engine.intake import Intake
-from bot.engine.keeper import Halt, HaltError, Keeper
+from bot.engine.keeper import Halt, Keeper
 from bot.engine.presses import Presses
 from bot.engine.rooms import Rooms
 from bot.ledger.ledger import Ledger
@@ -42,29 +40,14 @@ from bot.slack.commands import Commands
 from bot.slack.files import Files
 from bot.slack.form import Form
 from bot.slack.links import card_link
+from bot.slack.message import Message
 from bot.slack.orders import Orders
 from bot.slack.people import SlackDirectory
+from bot.slack.posts import post
 from bot.slack.publisher import Publisher
 from bot.slack.reasons import Reasons
-
-CONNECT: Final = 10.0
-"""Seconds for opening the socket."""
-PAUSES: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
-"""Seconds between tries to reach Slack; the last one repeats. Opening sockets is limited to one a minute and more."""
-REVOKED: Final = frozenset(
-    {
-        "invalid_auth",
-        "not_authed",
-        "account_inactive",
-        "token_revoked",
-        "token_expired",
-        "missing_scope",
-        "not_allowed_token_type",
-    }
-)
-"""Slack's words for a token with which trying again is no use."""
-
-Answer = TypeVar("Answer")
+from bot.slack.watch import Lost
+from bot.wiring.patience import Runs, until_runs_end, until_slack_answers
 
 log = structlog.get_logger()
 
@@ -159,16 +142,19 @@ class Bot:
         self._again = Again(self._ledger, self._client, self._presses, self._keeper, self._answers)
         self._publisher: Publisher | None = None
         self._app: SlackApp | None = None
+        self._lost: Lost | None = None
+        self._runs = Runs(self._ledger.at_work, timer=time.monotonic)
 
     def start(self) -> str:
         """Take up what was left, connect to Slack, and return the line that says that all is ready.
 
-        Raises ConfigError when Slack will not have the tokens, HaltError when the process is told to leave meanwhile.
+        Raises ConfigError when Slack will not have the tokens, Error when no connection opens though Slack is there,
+        and HaltError when the process is told to leave meanwhile.
         """
         # Before anything runs: whoever lowers the guard and starts the bot is to be seen doing so.
         keep_guards(self._ledger, BOT, self._settings)
         self._keeper.start()
-        self._identify()
+        self._reach(self._identify)
         self._publisher = Publisher(
             self._ledger,
             self._client,
@@ -179,7 +165,7 @@ class Bot:
             now=now,
         )
         self._publisher.start()
-        self._connect()
+        self._reach(self._connect)
         accounts = "; ".join(alone(account) for account in self._settings.accounts.values())
         for warning in filter(None, map(unguarded, self._settings.accounts.values())):
             log.warning("nobody_may_break_glass", account=warning)
@@ -192,27 +178,77 @@ class Bot:
         self._keeper.stop()
         if self._publisher is not None:
             self._publisher.stop()
-        # The publisher's last round may have taken its lease anew.
-        self._ledger.leases.release_all(self._engine.rooms.owner)
+        # The publisher's last round may have taken its lease anew; where the ledger fails it lapses by itself.
+        with suppress(LedgerError):
+            self._ledger.leases.release_all(self._engine.rooms.owner)
         self._directory.close()
         self._files.close()
         self._engine.close()
 
+    def lost(self) -> str | None:
+        """Return why the process is to leave with an error, once what must not be cut has come to its end.
+
+        When Slack takes the token again meanwhile that is at once: the next process takes the runs up, and listens.
+        """
+        if self._lost is None or (self._lost.after_runs and self._client.tokens.refused and self._runs.moving()):
+            return None
+        return self._lost.reason
+
+    def _reach(self, ask: Callable[[], None]) -> None:
+        """Ask Slack until it answers. Where it refuses the token, a run that was taken up is brought to its end first.
+
+        Raises ConfigError then, Error when no connection opens though Slack is there, and HaltError when the process is
+        told to leave meanwhile.
+        """
+        try:
+            until_slack_answers(ask, alive=self._client.auth_test, timer=time.monotonic, sleep=self._halt.sleep)
+        except ConfigError as error:
+            self._halt.close()
+            if self._runs.moving():
+                log.error("slack_refuses_the_token", error=str(error), leaving="after the runs under way")  # noqa: TRY400
+            until_runs_end(self._runs, taken=self._ask_both, timer=time.monotonic, sleep=self._halt.sleep)
+            raise
+        except Error as error:
+            log.error("slack_lost", reason=str(error), leaving="now")  # noqa: TRY400 - the reason is all
+            raise
+
+    def _ask_both(self) -> None:
+        self._client.auth_test()
+        self._client.apps_connections_open(app_token=self._app_token.reveal())
+
+    def _give_up(self, lost: Lost) -> None:
+        log.error("slack_lost", reason=lost.reason, leaving="after the runs under way" if lost.after_runs else "now")
+        if lost.after_runs:
+            self._halt.close()
+        self._lost = lost
+
+    def _crowded(self, others: int) -> None:
+        """Say that other processes are on the same app: a copy that somebody forgot takes a part of every order."""
+        text = (
+            f"Beside mine Slack counts {others} more connection{'s' if others > 1 else ''} on this app, and gives each"
+            " command and press to any one of them. That is right for processes that share this bot's database; any"
+            " other is a copy that answers in its place: look for one that runs with the same tokens, and stop it."
+        )
+        log.warning("other_connections", others=others, meaning=text)
+        channel = self._settings.audit_channel
+        if channel is not None:
+            self._keeper.answer(lambda: self._note(channel, text))
+
+    def _note(self, channel: str, text: str) -> None:
+        try:
+            post(self._client, channel, Message(text=text))
+        except (SlackClientError, OSError) as error:
+            log.warning("note_failed", error=type(error).__name__)
+
     def _identify(self) -> None:
-        found = self._until_slack_answers(self._client.auth_test)
+        found = self._client.auth_test()
         self._directory.identify(
             team=str(found.get("team_id") or ""), enterprise=str(found.get("enterprise_id") or "") or None
         )
 
     def _connect(self) -> None:
-        def connect() -> SlackApp:
-            app = self._app or self._listeners()
-            self._app = app
-            if not app.connect(within=CONNECT):
-                raise SlackClientError("the socket did not open")
-            return app
-
-        self._until_slack_answers(connect)
+        self._app = self._app or self._listeners()
+        self._app.connect()
 
     def _listeners(self) -> SlackApp:
         halt, answers = self._halt, self._answers
@@ -230,6 +266,8 @@ class Bot:
             reasons=reasons,
             timer=time.monotonic,
             halt=halt,
+            give_up=self._give_up,
+            crowded=self._crowded,
         )
 
     def _commands(self, halt: Halt, form: Form) -> Commands:
@@ -249,26 +287,3 @@ class Bot:
     def _form(self, halt: Halt) -> Form:
         rooms, keeper = self._engine.rooms, self._keeper
         return Form(rooms, self._client, orders=self._orders, keeper=keeper, answers=self._answers, halt=halt)
-
-    def _until_slack_answers(self, ask: Callable[[], Answer]) -> Answer:
-        """Ask Slack until it answers; only a refused token is final."""
-        for pause in chain(PAUSES, repeat(PAUSES[-1])):
-            try:
-                return ask()
-            except (SlackClientError, BoltError, OSError) as error:
-                reason = _refused_token(error)
-                if reason:
-                    raise ConfigError(
-                        (f"slack: Slack refuses the token: {reason}; check it with `ota-bot check`",)
-                    ) from error
-                log.warning("slack_unreachable", error=type(error).__name__, again_in=pause)
-            self._halt.sleep(pause)
-        raise HaltError
-
-
-def _refused_token(error: BaseException) -> str | None:
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, SlackApiError):
-        cause = cause.__cause__ or cause.__context__
-    found = cause.response.get("error") if cause is not None else None
-    return found if found in REVOKED else None

@@ -13,7 +13,7 @@ from tests.cli.stage import Ended, Terminal
 def ledger(terminal: Terminal) -> Iterator[Ledger]:
     """Return a ledger with one cancellation that was confirmed alone, and one whose glass was broken."""
     made = Ledger.open(terminal.ledger, now=Clock())
-    for ways in (APPROVED, (*ASKING, break_glass(on=account(approval=STRICT)))):
+    for ways in (APPROVED, (*ASKING, break_glass(on=account(approval=STRICT), reason="pumps\n#3 Done"))):
         identity = made.order(requested()).id
         for decision in ways:
             made.decide(identity, decision)
@@ -44,7 +44,7 @@ def test_broke_glass(terminal: Terminal) -> None:
     first, second = listed(terminal, "--broke-glass").out.splitlines()
 
     assert first.startswith("#2 Approved · ")
-    assert "    glass broken by U0ANN at 2026-01-02 03:04 UTC: pumps burn" == second
+    assert "    glass broken by U0ANN at 2026-01-02 03:04 UTC: pumps #3 Done" == second
 
 
 def test_an_empty_ledger(terminal: Terminal) -> None:

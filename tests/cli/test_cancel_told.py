@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.cli.shown import FEW, finished
+from bot.cli.signals import Interrupts
 from bot.domain.cancellation import Phase, State
 from bot.domain.order import CancelDevices
 from bot.ledger.ledger import Ledger
@@ -143,3 +144,18 @@ def told(state: State, ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> li
     capsys.readouterr()
     finished(state, ledger.names, ledger.story(state.id))
     return [line.strip() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_what_comes_while_it_is_held_comes_afterwards() -> None:
+    """A signal breaks nothing off whose result would be lost: it is caught up with, once."""
+    interrupts, done = Interrupts(), []
+    with interrupts.held():
+        interrupts.come()
+        done.append("the order has its number")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupts.catch_up()
+    interrupts.catch_up()
+    with pytest.raises(KeyboardInterrupt):
+        interrupts.come()
+    assert ["the order has its number"] == done

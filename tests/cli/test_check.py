@@ -276,7 +276,6 @@ def test_nobody_to_break_the_glass_is_a_warning(scene: Scene) -> None:
         ([ANN], {"deleted": True}, f"{ANN} may do nothing here"),
         ([ANN], {"is_restricted": True}, f"{ANN} may do nothing here"),
         ([ANN, "cli:ben"], {"team_id": "T0ELSE"}, f"{ANN} may do nothing here, cli:ben is no requester"),
-        ([BEN, ANN], {}, None),
     ],
 )
 def test_listed_and_unable_is_a_warning(
@@ -292,6 +291,47 @@ def test_listed_and_unable_is_a_warning(
 
     said = f"warning: accounts.pumps: nobody may break glass when no approver answers: {fault}"
     assert ([said] if fault else []) == warned
+
+
+def test_one_of_several_who_cannot_break_the_glass_is_named(scene: Scene) -> None:
+    """One who may does not hide the others who are listed and may not."""
+    scene.config.write_text(
+        scene.config.read_text().replace("[approval]", f'[approval]\nbreak_glass = ["{ANN}", "{BEN}", "U0NOPE"]')
+    )
+
+    warned = [line for line in checked(scene).out if line.startswith("warning:")]
+
+    faults = f"{BEN} is no requester, U0NOPE is no requester"
+    assert [f"warning: accounts.pumps: not all who are listed may break glass: {faults}"] == warned
+
+
+def test_who_is_listed_in_vain_is_named(scene: Scene) -> None:
+    """Somebody listed by their id whom Slack does not know, or who is a guest, is warned of, key by key."""
+    scene.slack.add_user("U0GUS", "gus", is_restricted=True)
+    listed = scene.config.read_text()
+    for key, group in (("requesters", "S0ONCALL"), ("approvers", "S0LEADS")):
+        listed = listed.replace(f'{key} = ["{group}"]', f'{key} = ["{group}", "U0GUS", "U0NOPE", "{BEN}"]')
+    scene.config.write_text(listed)
+
+    warned = [line for line in checked(scene).out if "may do nothing here" in line]
+
+    assert [
+        f"warning: accounts.pumps.{key}: {one} may do nothing here (unknown, a guest, a bot or deactivated)"
+        for key in ("requesters", "approvers")
+        for one in ("U0GUS", "U0NOPE")
+    ] == warned
+
+
+def test_a_slack_that_was_asked_too_often_is_not_misread(scene: Scene) -> None:
+    """A token that was not looked at is not called wrong, and of a group that was not read no quorum is missed."""
+    for method in ("apps.connections.open", "usergroups.users.list"):
+        scene.slack.faults.add(method, retry_after=30, times=9)
+
+    problems = checked(scene).problems
+
+    assert "slack.app_token: Slack was asked too often to look at it; check again in a minute" in problems
+    assert "accounts.pumps.approvers: group S0LEADS cannot be read (ratelimited)" in problems
+    assert [] == [problem for problem in problems if "besides the requester" in problem or "xapp-" in problem]
 
 
 def test_somebody_to_break_the_glass_is_no_warning(scene: Scene) -> None:

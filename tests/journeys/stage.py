@@ -5,9 +5,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -125,23 +125,11 @@ class Scene:
             yield bot
         finally:
             halt.ask()
-            self._hang_up(bot)
             bot.stop()
 
-    def process(self, *, secrets: Mapping[str, str] = SECRETS) -> "Process":
+    def process(self, *, secrets: Mapping[str, str] = SECRETS, command: Sequence[str | Path] = (COMMAND,)) -> "Process":
         """Start `ota-bot run` as a process of its own."""
-        return Process(self, f"bot-{next(self._names)}", secrets)
-
-    def _hang_up(self, bot: Bot) -> None:
-        """Spare slack_sdk's close its waits: 3 s for a last read, and 1 s for a last message."""
-        client = bot._app._handler.client if bot._app else None
-        if client is not None:
-            client.default_auto_reconnect_enabled = client.auto_reconnect_enabled = False
-            self.slack.drop_connections()
-            with suppress(TimeoutError):
-                until(lambda: not client.is_connected(), 1)
-            client.closed = True
-            client.enqueue_message("")
+        return Process(self, f"bot-{next(self._names)}", secrets, command)
 
     # --- what people do ----------------------------------------------------------------------------------------
 
@@ -231,13 +219,15 @@ class Scene:
 class Process:
     """`ota-bot run` as an operator starts it, its secrets in its environment; a context manager that leaves none."""
 
-    def __init__(self, scene: Scene, name: str, secrets: Mapping[str, str]) -> None:
+    def __init__(
+        self, scene: Scene, name: str, secrets: Mapping[str, str], command: Sequence[str | Path] = (COMMAND,)
+    ) -> None:
         self._scene = scene
         self._out, self._err = scene.folder / f"{name}.out", scene.folder / f"{name}.err"
         environment = {"PATH": os.environ.get("PATH", ""), **secrets}
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self._process = subprocess.Popen(  # noqa: S603 - the command under test
-                [COMMAND, "run", "--config", scene.config], stdout=out, stderr=err, env=environment, cwd=scene.folder
+                [*command, "run", "--config", scene.config], stdout=out, stderr=err, env=environment, cwd=scene.folder
             )
 
     def __enter__(self) -> Self:

@@ -208,7 +208,7 @@ def test_the_glass_is_broken(leads: Leads) -> None:
     (said,) = leads.slack.wait_for(
         lambda: [one.text for one in leads.slack.messages(AUDIT) if one.text.startswith(line)], PATIENCE
     )
-    assert ": Pumps flood the plant. · ann" in said
+    assert ": “Pumps flood the plant.” · ann" in said
     assert [("broke_glass", ANN)] == leads.of(number, "broke_glass", "approved")
     assert 1 == leads.runs("job-glass")
 

@@ -153,7 +153,7 @@ def test_the_audit_channel_is_a_witness(played: Played) -> None:
 
     assert [(3, digests[3][:12]), (8, digests[8][:12])] == [(int(end[1]), end[2]) for end in ends if end]
     assert lines[0].startswith("#1 confirmed plan ")
-    assert "because 1.4.2 bricks pumps" in lines[0]
+    assert "because “1.4.2 bricks pumps”" in lines[0]
     assert lines[1].startswith("#1 done: asked 52, accepted 52, confirmed 52, left 0")
     assert [] == [line for line in lines if re.search(r"<[@!#]", line)]
 

@@ -1,6 +1,7 @@
 """`ota-bot run` as a process: its one line, its end, its exit codes, and its silence about secrets."""
 
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,14 @@ from tests.journeys.stage import PATIENCE, SECRETS, Process, Scene, Stories, unt
 
 LEAVES: Final = 10.0
 """Seconds within which the process is to leave (contract: `ota-bot run`)."""
+HASTE: Final = "tokens.LASTING = 1.0; watch.ASK_EVERY = 0.3"
+HASTY: Final = (
+    sys.executable,
+    "-c",
+    f"import sys; from bot.cli import main; from bot.slack import tokens, watch; {HASTE}; sys.exit(main())",
+)
+"""The command, believing Slack's refusals after a second, where it takes a minute."""
+REFUSED: Final = {**SECRETS, "SLACK_BOT_TOKEN": "xoxb-not-the-one"}
 SLACK: Final = ("users.info", "conversations.info", "usergroups.users.list", "chat.update", "chat.postMessage")
 
 
@@ -90,6 +99,32 @@ def with_a_silent_slack(scene: Scene) -> Left:
         return left(process)
 
 
+def with_a_token_that_dies(scene: Scene) -> tuple[Left, str]:
+    """Revoke the bot token during a run that then takes three more seconds; return how it left, and what the run is."""
+    with scene.process(command=HASTY) as process:
+        process.ready()
+        scene.cloud.faults.add("latency", "CancelOTATaskByJob", seconds=3.0)
+        scene.order()
+        scene.slack.press(ANN, scene.card(), "confirm")
+        until(lambda: scene.events("call_sent"))
+        scene.slack.bot_token = "xoxb-another"
+        began = time.monotonic()
+        code = process.ended(3 * PATIENCE)
+        end = Left(code=code, after=time.monotonic() - began, out=process.out, err=process.err)
+    return end, scene.state().phase.value
+
+
+def with_a_run_and_a_refused_token(scene: Scene) -> tuple[Left, str]:
+    """Kill a process in a run, and start one whose token is refused; return how it left, and what the run is."""
+    scene.cloud.faults.add("hang", "CancelOTATaskByJob")
+    with scene.process() as process:
+        _run(scene, process)
+    with scene.process(secrets=REFUSED) as again:
+        code = again.ended(3 * PATIENCE)
+        end = Left(code=code, after=0.0, out=again.out, err=again.err)
+    return end, scene.state().phase.value
+
+
 def with_secrets_about(scene: Scene) -> tuple[str, str]:
     """Let the cloud echo what was signed; return what the person saw, and everything that was written anywhere."""
     with scene.process() as process:
@@ -122,6 +157,8 @@ PLAYS: Final = (
     with_an_answer_to_come,
     with_a_silent_slack,
     with_secrets_about,
+    with_a_token_that_dies,
+    with_a_run_and_a_refused_token,
 )
 
 
@@ -187,6 +224,25 @@ def test_no_secret_is_written(stories: Stories) -> None:
         for form in {value, quote(value, safe=""), quote_plus(value)}
         if form in everything
     ]
+
+
+def test_a_token_that_dies_ends_it_after_the_run(stories: Stories) -> None:
+    """A token that Slack refuses for good ends the process with 1, once the run that was under way has been done."""
+    end, phase = stories.end(with_a_token_that_dies)
+
+    assert (1, "Done") == (end.code, phase)
+    assert (
+        "slack.bot_token: Slack refuses the token: invalid_auth; check it with `ota-bot check`"
+        == end.err.splitlines()[-1]
+    )
+
+
+def test_a_refused_token_cuts_no_run(stories: Stories) -> None:
+    """Started with a refused token, a process brings the run that it finds to its end before it leaves with 1."""
+    end, phase = stories.end(with_a_run_and_a_refused_token)
+
+    assert (1, "Done", "") == (end.code, phase, end.out)
+    assert "slack: Slack refuses the token: invalid_auth; check it with `ota-bot check`" == end.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("token", ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"])

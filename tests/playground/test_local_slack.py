@@ -655,6 +655,26 @@ def test_faults_come_in_order_and_are_used_up(slack: LocalSlack, client: WebClie
     assert {"channel": OPS, "text": "x"} == slack.calls[-1].args
 
 
+def test_faults_are_met_where_they_are_meant(slack: LocalSlack, client: WebClient) -> None:
+    """A fault of one channel leaves the others well; a page of a proxy and an error in JSON are told apart."""
+    faults = slack.faults
+    faults.add("chat.postMessage", channel=OPS, status=502, page=True)
+    faults.add("chat.postMessage", channel=OPS, status=500, error="internal_error")
+    faults.add("chat.postMessage", channel=OPS, status=500, times=9)
+    seen = []
+
+    client.chat_postMessage(channel=ANN, text="elsewhere")
+    for _ in range(2):
+        with pytest.raises(SlackApiError) as broken:
+            client.chat_postMessage(channel=OPS, text="x")
+        seen.append((broken.value.response.status_code, str(broken.value.response.get("error"))[:14]))
+    faults.heal()
+    client.chat_postMessage(channel=OPS, text="x")
+
+    assert [(502, "Received a res"), (500, "internal_error")] == seen
+    assert 1 == len(slack.messages(OPS))
+
+
 def test_rates_are_enforced_when_asked(clock: Clock) -> None:
     """A fourth post at once to one channel is answered 429, and taken a second later."""
     with populated(LocalSlack(now=clock, enforce_rates=True)) as slack:

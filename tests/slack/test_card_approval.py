@@ -217,7 +217,7 @@ def test_who_said_yes_stays_on_it(name: str) -> None:
     [
         ("rejected", f"By <@{LEA}>: not tonight. Nothing was cancelled."),
         ("withdrawn", f"Taken back by <@{ANN}>. Nothing was cancelled."),
-        ("expired", "Nobody answered in time. Nothing was cancelled."),
+        ("expired", "Not everybody who was needed answered in time. Nothing was cancelled."),
         ("not started", "It was not started in time. Nothing was cancelled."),
     ],
 )
@@ -306,7 +306,7 @@ def test_approving_is_asked_twice() -> None:
         dialog[part]["text"] for part in ("title", "confirm", "deny")
     )
     assert (
-        "The queued and notified tasks of job J1 on prod: 52 now, at most 59."
+        "The queued and notified tasks of job J1 on prod: 52 now, at most 59, as counted at 03:04 UTC."
         " A cancelled task is not taken up again by itself."
     ) == dialog["text"]["text"]
 

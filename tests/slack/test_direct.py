@@ -1,26 +1,26 @@
 """Direct messages: each approver has one with the way to the card, and nobody's failure is another's silence."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 from slack_sdk import WebClient
 
 from bot.domain import approval, decisions, running
 from bot.domain.approval import remind
+from bot.ledger.ledger import Ledger
 from bot.playground.slack.local_slack import LocalSlack
-from bot.slack.threads import MOST_TRIES
+from bot.slack.directly import MOST_TRIES, Directly
+from bot.slack.pace import Pace
 from tests.builders import ANN, BOB, EVIDENCE, approve, break_glass, reading, reject, requested, withdraw
 from tests.domain.test_approval import LEA
 from tests.slack.test_card_approval import ON, show
 from tests.slack.test_publisher import OPS, Press
 
 MAX: Final = "U0MAX"
-PASSED: Final[dict[str, Any]] = {"delay": 0.0}
-"""A fault that is none: what goes before the one that is meant."""
 CONFIRM: Final = partial(approval.confirm, actor=ANN, account=ON, ran_alone=0, evidence=EVIDENCE)
 
 
@@ -36,12 +36,10 @@ def press(tmp_path: Path, slack: LocalSlack, client: WebClient) -> Iterator[Pres
     made.close()
 
 
-def asking(press: Press, *faults: dict[str, Any], reply: int = 2) -> int:
-    """Order and confirm what needs two people; after card and reply, the direct messages meet these faults."""
-    if faults:
-        press.slack.faults.add("chat.postMessage", **PASSED, times=reply)
-    for fault in faults:
-        press.slack.faults.add("chat.postMessage", **fault)
+def asking(press: Press, to: str = LEA, **fault: Any) -> int:
+    """Order and confirm what needs two people; the direct messages to one of them meet this fault."""
+    if fault:
+        press.slack.faults.add("chat.postMessage", channel=to, **fault)
     return press.order(show(), CONFIRM)
 
 
@@ -86,8 +84,8 @@ def test_a_restart_calls_nobody_again(press: Press) -> None:
 
 
 def test_a_crash_between_two_parts_repeats_none(press: Press) -> None:
-    """A process that dies after the reply and the first direct message leaves the others, alone, to the next one."""
-    asking(press, PASSED, {"retry_after": 60})
+    """A process that dies before somebody could be written to leaves them, alone, to the next one."""
+    asking(press, retry_after=60)
     press.turn(5)
     before = written(press)
 
@@ -95,16 +93,16 @@ def test_a_crash_between_two_parts_repeats_none(press: Press) -> None:
     press.clock.turn(60)
     press.turn(10)
 
-    assert {BOB: ["waits for"]} == before
+    assert {BOB: ["waits for"], MAX: ["waits for"]} == before
     assert {BOB: ["waits for"], LEA: ["waits for"], MAX: ["waits for"]} == written(press)
     assert 1 == len(press.thread())
 
 
 def test_an_answer_between_two_parts_leaves_nobody_out(press: Press) -> None:
     """Somebody who approves while others are still being written to does not take anybody's place."""
-    number = asking(press, PASSED, {"retry_after": 20})
+    number = asking(press, retry_after=20)
     press.turn(5)
-    assert {BOB: ["waits for"]} == written(press)
+    assert {BOB: ["waits for"], MAX: ["waits for"]} == written(press)
 
     press.decide(number, approve(BOB, on=ON))
     press.turn(30)
@@ -115,7 +113,7 @@ def test_an_answer_between_two_parts_leaves_nobody_out(press: Press) -> None:
 @pytest.mark.parametrize("error", ["cannot_dm_bot", "user_disabled", "messages_tab_disabled", "channel_not_found"])
 def test_somebody_who_takes_none_holds_up_nobody(press: Press, error: str) -> None:
     """A refused direct message is left out at once; everybody else's comes, and the thread goes on."""
-    number = asking(press, {"error": error})
+    number = asking(press, BOB, error=error)
 
     press.turn(5)
 
@@ -128,7 +126,7 @@ def test_somebody_who_takes_none_holds_up_nobody(press: Press, error: str) -> No
 @pytest.mark.parametrize("fault", [{"status": 500}, {"error": "internal_error"}, {"drop": True}])
 def test_a_slack_that_breaks_down_is_tried_again(press: Press, fault: dict[str, Any]) -> None:
     """What Slack could not take comes later; what it had taken is not said twice."""
-    asking(press, PASSED, fault)
+    asking(press, **fault)
 
     press.turn(15)
 
@@ -136,13 +134,18 @@ def test_a_slack_that_breaks_down_is_tried_again(press: Press, fault: dict[str, 
     assert 1 == len(press.thread())
 
 
-def test_one_that_never_works_is_given_up(press: Press) -> None:
-    """After so many tries the others are written to all the same."""
-    asking(press, PASSED, {"status": 500, "times": MOST_TRIES + 1})
+def test_one_that_fails_for_long_holds_up_nobody(press: Press) -> None:
+    """Everybody else is written to at once, also of what comes next; who was missed hears of it in the end."""
+    number = asking(press, status=500, times=MOST_TRIES + 2)
+    press.turn(5)
+    press.decide(number, approve(BOB, on=ON))
+    press.turn(8)
+    before = written(press)
 
     press.turn(40)
 
-    assert {BOB: ["waits for"], MAX: ["waits for"]} == written(press)
+    assert {BOB: ["waits for"], MAX: ["waits for"], ANN: ["is approved"]} == before
+    assert {**before, LEA: ["waits for"]} == written(press)
 
 
 def test_who_has_left_is_not_written_to(press: Press) -> None:
@@ -157,7 +160,7 @@ def test_who_has_left_is_not_written_to(press: Press) -> None:
 
 def test_a_group_that_cannot_be_read_silences_nobody_else(press: Press) -> None:
     """Where Slack keeps failing to say who is in a group, it is called as a whole in the thread."""
-    press.slack.faults.add("usergroups.users.list", error="internal_error", times=MOST_TRIES + 1)
+    press.slack.faults.add("usergroups.users.list", error="internal_error", times=2 * (MOST_TRIES + 1))
     asking(press)
 
     press.turn(40)
@@ -244,8 +247,7 @@ def test_broken_glass_is_never_given_up(press: Press) -> None:
     """However long Slack is broken, each approver hears that it went on without them."""
     press.decide(asking(press), break_glass(on=ON))
     press.slack.faults.add("usergroups.users.list", error="internal_error", times=MOST_TRIES + 1)
-    press.slack.faults.add("chat.postMessage", **PASSED, times=2)
-    press.slack.faults.add("chat.postMessage", status=500, times=MOST_TRIES + 1)
+    press.slack.faults.add("chat.postMessage", channel=BOB, status=500, times=MOST_TRIES + 1)
 
     press.turn(400)
 
@@ -288,3 +290,37 @@ def test_broken_glass_is_told_of_an_account_without_channels(press: Press) -> No
     press.turn(10)
 
     assert [1] * 3 == [len(press.slack.dms(user)) for user in (BOB, LEA, MAX)]
+
+
+class Racing:
+    """A ledger on which something is decided right after it was read for the first time."""
+
+    def __init__(self, ledger: Ledger, then: Callable[[], None]) -> None:
+        self._ledger = ledger
+        self._then = iter([then])
+
+    def __getattr__(self, name: str) -> Any:
+        read = getattr(self._ledger, name)
+        if name not in {"state", "story"}:
+            return read
+
+        def once(*given: Any, **named: Any) -> Any:
+            found = read(*given, **named)
+            next(self._then, lambda: None)()
+            return found
+
+        return once
+
+
+def test_a_confirmation_between_two_looks_is_told(press: Press) -> None:
+    """What is confirmed while it is read what there is to tell calls everybody, then or the next time."""
+    number = press.order(show())
+    press.turn(10)
+    row = press.ledger.outbox.card(number)
+    assert row is not None
+    racing = cast(Ledger, Racing(press.ledger, lambda: press.decide(number, CONFIRM)))
+    Directly(racing, press.client, press._directory, Pace(press.ledger.slots)).tell(row, failures=0)
+
+    press.turn(10)
+
+    assert {user: ["waits for"] for user in (BOB, LEA, MAX)} == written(press)

@@ -182,7 +182,7 @@ def test_a_reason_decides(desk: Desk, number: int, button: str) -> None:
         event.body["plan"],
     )
     assert "T0LOCAL" == event.body["evidence"]["team"]
-    assert "the pumps\nflood" in desk.slack.plain(desk.card_in(ENDS[button], number))
+    assert "the pumps flood" in desk.slack.plain(desk.card_in(ENDS[button], number))
 
 
 def test_a_long_reason_is_cut(desk: Desk, number: int) -> None:

@@ -15,9 +15,9 @@ from bot.domain.policy import Allowed
 from bot.domain.reading import Named, Reading
 from bot.domain.status import Status
 from bot.playground.slack.local_slack import LocalSlack
+from bot.slack.directly import MOST_TRIES
 from bot.slack.files import LATER
 from bot.slack.posts import BROKEN
-from bot.slack.threads import MOST_TRIES
 from tests.builders import ACCOUNT, ANN, COUNTS, EVIDENCE, FAILED, confirm, finish, record, send
 from tests.slack.test_publisher import OPS, Press
 

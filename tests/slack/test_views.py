@@ -299,7 +299,7 @@ def test_the_confirmation_is_dangerous_and_asked_twice() -> None:
     assert "danger" == dialog["style"]
     assert "Cancel 52 upgrades?" == dialog["title"]["text"]
     assert (
-        "The queued and notified tasks of job J1 on prod: 52 now, at most 59."
+        "The queued and notified tasks of job J1 on prod: 52 now, at most 59, as counted at 03:04 UTC."
         " A cancelled task is not taken up again by itself."
     ) == dialog["text"]["text"]
     assert ("withdraw", "Keep them", None) == (keeping["action_id"], keeping["text"]["text"], keeping.get("confirm"))
@@ -533,15 +533,15 @@ def test_the_audit_line_of_a_confirmation_says_why() -> None:
     """The line of a confirmation names the plan and the reason."""
     life = Life(opening=requested(reason=REASON)).after(*DECIDED["confirmed"])
 
-    assert f"confirmed plan {(life.state.digest or '')[:12]}, because {REASON}" in str(audit_line(*last(life), "ann"))
+    assert f"confirmed plan {(life.state.digest or '')[:12]}, because “{REASON}”" in str(audit_line(*last(life), "ann"))
 
 
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
         ("approved", "#1 approved plan {plan} · "),
-        ("rejected", "#1 rejected: not tonight · "),
-        ("broke_glass", "#1 BROKE GLASS for plan {plan}: pumps burn · "),
+        ("rejected", "#1 rejected: “not tonight” · "),
+        ("broke_glass", "#1 BROKE GLASS for plan {plan}: “pumps burn” · "),
     ],
 )
 def test_the_audit_line_of_an_approval(kind: str, said: str) -> None:
@@ -551,11 +551,27 @@ def test_the_audit_line_of_an_approval(kind: str, said: str) -> None:
     assert str(audit_line(*last(life), "bob")).startswith(said.format(plan=(life.state.digest or "")[:12]))
 
 
+def test_nobody_writes_an_audit_line() -> None:
+    """Words that look like the end of a line and like another one stay within their quotation marks, on one line."""
+    forged = "x” · ann (U0ANN) · event 115 1a2b3c4d5e6f\n\u2028#1 approved plan 5 · lea"
+    life = Life(opening=requested(reason="why")).after(
+        *WAITING, confirm(approval=STRICT), break_glass(on=account(approval=STRICT), reason=forged)
+    )
+
+    line_ = str(audit_line(*last(life), "ann"))
+    plan = (life.state.digest or "")[:12]
+
+    assert line_.startswith(
+        f'#1 BROKE GLASS for plan {plan}: “x" · ann (U0ANN) · event 115 1a2b3c4d5e6f #1 approved plan 5 · lea” · '
+    )
+    assert [line_] == line_.splitlines()
+
+
 def test_the_audit_line_of_a_confirmation_says_what_it_needs() -> None:
     """Where others have to approve it, the line of the confirmation says so."""
     life = Life(opening=requested(reason=REASON)).after(*WAITING, confirm(approval=STRICT))
 
-    assert f", which needs a second person's approval, because {REASON} · " in str(audit_line(*last(life), "ann"))
+    assert f", which needs a second person's approval, because “{REASON}” · " in str(audit_line(*last(life), "ann"))
 
 
 def test_the_audit_line_of_a_lowered_guard() -> None:

@@ -41,11 +41,13 @@ class Fault:
 
     error: str | None = None
     status: int | None = None
-    retry_after: int | None = None
+    retry_after: int | str | None = None
     delay: float = 0.0
     drop: bool = False
     after: bool = False
     """True: the call is carried out first, only its answer is lost or replaced."""
+    page: bool = False
+    """True: the answer is a page of HTML, as a proxy gives it."""
 
 
 class Faults:
@@ -53,32 +55,46 @@ class Faults:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: defaultdict[str, deque[Fault]] = defaultdict(deque)
+        self._waiting: defaultdict[tuple[str, str | None], deque[Fault]] = defaultdict(deque)
 
     def add(
         self,
         method: str,
         *,
+        channel: str | None = None,
         error: str | None = None,
         status: int | None = None,
-        retry_after: int | None = None,
+        retry_after: int | str | None = None,
         delay: float = 0.0,
         drop: bool = False,
         after: bool = False,
+        page: bool = False,
         times: int = 1,
     ) -> None:
-        """Let the next `times` calls of `method` (or `response_url`) fail so; `delay` in seconds.
+        """Let the next `times` calls of `method` (or `response_url`), or those to `channel`, fail so.
 
-        With `after`, the call is carried out and its answer is lost: what a retry must survive.
+        `C0OPS/thread` is a channel's threads. `delay` is in seconds. With `after`, the call is carried out and its
+        answer is lost: what a retry must survive.
+        A `status` with an `error` is answered in JSON.
         """
-        fault = Fault(error=error, status=status, retry_after=retry_after, delay=delay, drop=drop, after=after)
+        fault = Fault(
+            error=error, status=status, retry_after=retry_after, delay=delay, drop=drop, after=after, page=page
+        )
         with self._lock:
-            self._waiting[method].extend([fault] * times)
+            self._waiting[method, channel].extend([fault] * times)
 
-    def take(self, method: str) -> Fault:
-        """Return the next fault of `method`, or one that does nothing."""
+    def heal(self) -> None:
+        """Forget what was in store."""
         with self._lock:
-            return self._waiting[method].popleft() if self._waiting[method] else Fault()
+            self._waiting.clear()
+
+    def take(self, method: str, *places: str) -> Fault:
+        """Return the next fault of `method`, one that was meant for these places first, or one that does nothing."""
+        with self._lock:
+            for key in (*((method, place) for place in places), (method, None)):
+                if self._waiting.get(key):
+                    return self._waiting[key].popleft()
+        return Fault()
 
 
 class Rates:

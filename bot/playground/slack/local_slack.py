@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
@@ -135,9 +135,10 @@ class LocalSlack(People):
     async def _carry_out(
         self, name: str, args: Payload, run: Callable[[], Payload], headers: dict[str, str], request: Request
     ) -> Response:
-        fault = self.faults.take(name)
+        channel = str(args.get("channel") or args.get("channel_id") or "")
+        fault = self.faults.take(name, f"{channel}/thread" if args.get("thread_ts") else channel, channel)
         await asyncio.sleep(fault.delay)
-        planned = bool(fault.error or fault.status or fault.retry_after is not None or fault.drop)
+        planned = bool(fault.error or fault.status or fault.retry_after is not None or fault.drop or fault.page)
         if not planned or fault.after:
             body = self._logged(name, args, run)
         if planned:
@@ -230,6 +231,9 @@ async def _spoilt(fault: Fault, headers: dict[str, str], request: Request) -> Re
     if fault.retry_after is not None:
         headers = {"Retry-After": str(fault.retry_after), **headers}
         return JSONResponse({"ok": False, "error": "ratelimited"}, 429, headers)
-    if fault.status is not None:
-        return PlainTextResponse("a fault was ordered", fault.status, headers)
-    return JSONResponse({"ok": False, "error": fault.error}, headers=headers)
+    status = fault.status or 200
+    if fault.page:
+        return HTMLResponse("<html><body><h1>Bad Gateway</h1></body></html>", status, headers)
+    if fault.error is None:
+        return PlainTextResponse("a fault was ordered", status, headers)
+    return JSONResponse({"ok": False, "error": fault.error}, status, headers)

@@ -25,8 +25,11 @@ _MOST_CONNECTIONS = 10
 class _Link:
     websocket: WebSocket
     loop: asyncio.AbstractEventLoop
+    silent: bool = False
 
     def send(self, message: Payload) -> None:
+        if self.silent:
+            return
         asyncio.run_coroutine_threadsafe(self.websocket.send_text(json.dumps(message)), self.loop)
 
     def reset(self) -> None:
@@ -34,6 +37,14 @@ class _Link:
         transport = self.websocket.scope["transport"]
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.loop.call_soon_threadsafe(transport.abort)
+
+    def end(self) -> None:
+        self.websocket.scope["transport"].get_extra_info("socket").shutdown(socket.SHUT_WR)
+
+    def fall_silent(self) -> None:
+        # What is not read is not answered either: uvicorn would answer pings by itself.
+        self.silent = True
+        self.loop.call_soon_threadsafe(self.websocket.scope["transport"].pause_reading)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +62,12 @@ class Sockets:
     def __init__(self, *, app_id: str, ack_within: float, on_change: Callable[[], None]) -> None:
         self.ack_within = ack_within
         self.late_acks: list[str] = []
+        self.refuse = 0
+        """How many of the next connections are refused at the handshake."""
+        self.mute = False
+        """Whether new connections stay open and bring nothing: no hello, no answer to a ping, no envelope."""
+        self.others = 0
+        """Connections of other copies of the app, which `hello` counts."""
         self._app_id = app_id
         self._on_change = on_change
         self._tickets: set[str] = set()
@@ -73,7 +90,8 @@ class Sockets:
     async def serve(self, websocket: WebSocket) -> None:
         """Serve one connection until it ends; a ticket that was never given, or is used up, is refused with 403."""
         ticket = websocket.path_params["ticket"]
-        if ticket not in self._tickets:
+        refused, self.refuse = self.refuse > 0, max(0, self.refuse - 1)
+        if refused or ticket not in self._tickets:
             await websocket.close()
             return
         self._tickets.remove(ticket)
@@ -83,9 +101,15 @@ class Sockets:
             await websocket.close()
             return
         link = _Link(websocket, asyncio.get_running_loop())
-        await websocket.send_json(self._hello())
+        if self.mute:
+            link.fall_silent()
+        else:
+            await websocket.send_json(self._hello())
         with self._lock:
+            given_up = [old for old in self._links if old.silent]
             self._links.append(link)
+        for old in given_up:
+            old.reset()
         self._on_change()
         try:
             await self._listen(websocket)
@@ -97,7 +121,7 @@ class Sockets:
     def _hello(self) -> Payload:
         return {
             "type": "hello",
-            "num_connections": len(self._links) + 1,
+            "num_connections": len(self._links) + self.others + 1,
             "debug_info": {"host": "local", "build_number": 1, "approximate_connection_time": 3600},
             "connection_info": {"app_id": self._app_id},
         }
@@ -148,6 +172,16 @@ class Sockets:
         """Tell every connection to go: `warning`, `refresh_requested` or `link_disabled`; the client is to leave."""
         for link in tuple(self._links):
             link.send({"type": "disconnect", "reason": reason, "debug_info": {"host": "local"}})
+
+    def silence(self) -> None:
+        """Let every connection stay open and bring nothing any more, not even answers to pings."""
+        for link in tuple(self._links):
+            link.fall_silent()
+
+    def end(self) -> None:
+        """End every connection as TCP does, without a word of WebSocket's."""
+        for link in tuple(self._links):
+            link.end()
 
     def drop(self) -> None:
         """Reset every connection without a word, as a broken network does."""
