@@ -388,7 +388,7 @@ def _next(state: State) -> int:
 
 
 SUITE: Final = settings(
-    max_examples=150,
+    max_examples=100,
     stateful_step_count=40,
     derandomize=True,
     deadline=None,
