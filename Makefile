@@ -7,7 +7,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test bench lint format readme pictures lock clean FORCE
+.PHONY: help demo test crash soak bench lint format readme pictures advisories lock clean FORCE
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -25,10 +25,16 @@ demo: $(VENV)/.runtime ## show the bot at work: a local Slack and simulated clou
 	@echo "==> ota-bot demo $(ARGS)"
 	@$(BIN)/ota-bot demo $(ARGS)
 
-# Four workers on two cores: the tests wait (for sockets, browsers, rate limits) more than they work.
+# Six workers on two cores: the tests wait (for sockets, browsers, rate limits) more than they work.
 test: lint ## run everything that must hold: lint, types, rooms, tests
 	@echo "==> Tests"
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 6 --dist loadfile $(ARGS)
+
+crash: $(VENV)/.test ## kill the bot at every point of a life, and at random moments of a batch (five minutes)
+	$(BIN)/python -m tests.crash points $(ARGS)
+
+soak: $(VENV)/.test ## half an hour of orders, faults and kills, and then compare (ARGS="--minutes 10 --seed 7")
+	$(BIN)/python -m tests.crash soak $(ARGS)
 
 lint: $(VENV)/.test ## check the style, the types and the imports between the rooms
 	@echo "==> Style, types and rooms"
@@ -36,6 +42,7 @@ lint: $(VENV)/.test ## check the style, the types and the imports between the ro
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml bot
 
 format: $(VENV)/.test ## put the code into the house's format
 	$(BIN)/ruff check --fix-only
@@ -50,6 +57,10 @@ readme: $(VENV)/.test ## write the README's help texts and command table anew fr
 
 pictures: $(VENV)/.test ## take the pictures in docs/pictures anew, with the machine's Chromium or Chrome
 	$(BIN)/python -m tests.browser.pictures
+
+advisories: $(VENV)/.place ## ask the advisory service of PyPI for known holes in what is locked
+	@[ -x $(BIN)/pip-audit ] || { echo "==> Installing pip-audit"; $(PIP) install --quiet pip-audit; }
+	$(BIN)/pip-audit --require-hashes --disable-pip --requirement requirements.lock
 
 lock: $(VENV)/.place ## pin the dependencies of pyproject.toml, with hashes (UPGRADE=1 for the newest)
 	@command -v uv >/dev/null || [ -x $(BIN)/uv ] || { echo "==> Installing uv, which resolves"; $(PIP) install --quiet uv; }

@@ -278,7 +278,7 @@ ROWS: Final = (
     ),
     _row(
         "the channel sees who approved",
-        _ours("Y", "on the card, which keeps it, and in its thread", JOURNEYS),
+        _ours("Y", "on the card, which keeps it, and in the audit channel", JOURNEYS),
         poshbot="P logged [30]",
         elevator="y",
         teleport="Y thread reply, after it was asked for [9] [10]",

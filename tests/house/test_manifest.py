@@ -103,27 +103,27 @@ class Ears:
         self.heard.append("command")
         ack(text="", response_type="ephemeral")
 
-    def pressed(self, ack: Any) -> None:
+    def pressed(self, ack: Any, *_given: object) -> None:
         """Hear a button."""
         self.heard.append("pressed")
         ack()
 
-    def changed(self, ack: Any) -> None:
+    def changed(self, ack: Any, *_given: object) -> None:
         """Hear a choice in the form."""
         self.heard.append("changed")
         ack()
 
-    def submitted(self, ack: Any) -> None:
+    def submitted(self, ack: Any, *_given: object) -> None:
         """Hear a form."""
         self.heard.append("submitted")
         ack()
 
-    def shortcut(self, ack: Any) -> None:
+    def shortcut(self, ack: Any, *_given: object) -> None:
         """Hear the shortcut."""
         self.heard.append("shortcut")
         ack()
 
-    def unknown(self, ack: Any) -> None:
+    def unknown(self, ack: Any, *_given: object) -> None:
         """Hear what nobody else listens to."""
         self.heard.append("unknown")
         ack()

@@ -83,3 +83,16 @@ def test_the_config_loads(tmp_path: Path) -> None:
         secrets = {name: f"stand-in-for-{name}" for name in re.findall(r'"env:(\w+)"', text)}
         secrets |= {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "SLACK_SIGNING_SECRET": "1"}
         assert parse(tomllib.loads(text), folder=tmp_path, environ=secrets, needs=frozenset(Need)).accounts
+
+
+def test_every_link_leads_somewhere() -> None:
+    """Each relative link of the documents at the top leads to a file or folder of the repository."""
+    top = README.parent
+    links = {
+        (page.name, link)
+        for page in sorted(top.glob("*.md"))
+        for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text())
+    }
+
+    assert ("SECURITY.md", "tests/domain/test_secret.py") in links
+    assert [] == sorted((page, link) for page, link in links if not (top / link).exists())
