@@ -60,7 +60,7 @@ pictures: $(VENV)/.test ## take the pictures in docs/pictures anew, with the mac
 
 advisories: $(VENV)/.place ## ask the advisory service of PyPI for known holes in what is locked
 	@[ -x $(BIN)/pip-audit ] || { echo "==> Installing pip-audit"; $(PIP) install --quiet pip-audit; }
-	$(BIN)/pip-audit --require-hashes --disable-pip --requirement requirements.lock
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement requirements.lock
 
 lock: $(VENV)/.place ## pin the dependencies of pyproject.toml, with hashes (UPGRADE=1 for the newest)
 	@command -v uv >/dev/null || [ -x $(BIN)/uv ] || { echo "==> Installing uv, which resolves"; $(PIP) install --quiet uv; }
