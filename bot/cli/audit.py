@@ -39,8 +39,6 @@ def verify(given: argparse.Namespace) -> int:
     if found.older:
         print("Not looked at: the state rows, which are from before the bot was upgraded. It folds them anew from the")
         print("events at its next start.")
-    print(
-        "Not proved: that no events were cut off at the end. The audit channel's last line names an event and its first"
-    )
-    print("twelve digits: it has to be here, with these.")
+    print("Not proved: that no events were cut off at the end. The audit channel's last line names an event and its")
+    print("first twelve digits: it has to be here, with these.")
     return 0

@@ -44,17 +44,15 @@ def confirm(
     if isinstance(verdict, Denied):
         return Refusal(f"This may not be cancelled: {verdict.reason}. Nothing was changed.")
     needs = verdict if isinstance(verdict, NeedsApproval) else None
-    return (
-        event(
-            Kind.CONFIRMED,
-            actor,
-            plan=state.digest,
-            policy=policy_in_force(account),
-            ran_alone=ran_alone,
-            needs=needs.people if needs else 0,
-            reasons=list(needs.reasons) if needs else [],
-            evidence=dict(evidence),
-        ),
+    return _signed(
+        Kind.CONFIRMED,
+        state,
+        actor=actor,
+        account=account,
+        evidence=evidence,
+        ran_alone=ran_alone,
+        needs=needs.people if needs else 0,
+        reasons=list(needs.reasons) if needs else [],
     )
 
 
@@ -71,15 +69,8 @@ def approve(state: State, now: datetime, *, actor: str, account: Account, eviden
     if isinstance(verdict, Denied):
         return Refusal(f"This may not be cancelled: {verdict.reason}. Nothing was changed.")
     people = verdict.people if isinstance(verdict, NeedsApproval) else 0
-    return (
-        event(
-            Kind.APPROVED,
-            actor,
-            plan=state.digest,
-            policy=policy_in_force(account),
-            needs=max(state.needs, people),
-            evidence=dict(evidence),
-        ),
+    return _signed(
+        Kind.APPROVED, state, actor=actor, account=account, evidence=evidence, needs=max(state.needs, people)
     )
 
 
@@ -95,16 +86,7 @@ def reject(
         return Refusal("Whoever asked for it withdraws it instead. Nothing was changed.")
     if not reason.strip():
         return Refusal("Say why it is rejected. Nothing was changed.")
-    return (
-        event(
-            Kind.REJECTED,
-            actor,
-            plan=state.digest,
-            policy=policy_in_force(account),
-            reason=reason.strip(),
-            evidence=dict(evidence),
-        ),
-    )
+    return _signed(Kind.REJECTED, state, actor=actor, account=account, evidence=evidence, reason=reason.strip())
 
 
 def break_glass(
@@ -120,16 +102,7 @@ def break_glass(
         return Refusal(f"You are not listed to break glass on {account.name}. Nothing was changed.")
     if not reason.strip():
         return Refusal("Say why it goes on without approval. Nothing was changed.")
-    return (
-        event(
-            Kind.BROKE_GLASS,
-            actor,
-            plan=state.digest,
-            policy=policy_in_force(account),
-            reason=reason.strip(),
-            evidence=dict(evidence),
-        ),
-    )
+    return _signed(Kind.BROKE_GLASS, state, actor=actor, account=account, evidence=evidence, reason=reason.strip())
 
 
 def ran_alone(state: State) -> tuple[int, datetime | None]:
@@ -256,6 +229,14 @@ def _unanswerable(
     if not plan.fits(account):
         return _elsewhere(account)
     return None
+
+
+def _signed(
+    kind: Kind, state: State, *, actor: str, account: Account, evidence: Mapping[str, Any], **more: object
+) -> Decided:
+    """Make the event of what somebody decided: with the plan it is about, the rules in force, and who they were."""
+    policy = policy_in_force(account)
+    return (event(kind, actor, plan=state.digest, policy=policy, evidence=dict(evidence), **more),)
 
 
 def _elsewhere(account: Account) -> Refusal:

@@ -92,7 +92,7 @@ def send(
     left_out: tuple[int, ...] = (),
     canceled: int = 0,
 ) -> Decided:
-    """Record that a call is about to be sent with `count` devices; the sending follows at once.
+    """Record that a call is about to be sent with `count` devices; the sending follows in the slot it has.
 
     `left_out` are the positions of the call's devices that have moved on and are not sent; of those that this is new
     of, `canceled` were seen cancelled.

@@ -1,5 +1,6 @@
 """One ledger file and the processes of the bot on it, without Slack; what cloud they have is up to who comes after."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -155,7 +156,7 @@ class Process:
     cloud: Watched
 
 
-class Scene:
+class Scene(ABC):
     """Everything around one ledger file. `process()` starts a process on it, `close()` ends them all."""
 
     def __init__(self, folder: Path, account: Account, clock: Clock, *, fetch: Fetch = no_files) -> None:
@@ -171,9 +172,9 @@ class Scene:
         self.ledger = self.open()
         self.one = self.process("one", self.ledger)
 
+    @abstractmethod
     def cloud(self, account: Account, ledger: Ledger, owner: str) -> Cloud:
         """Return the cloud of a process."""
-        raise NotImplementedError
 
     def open(self, made: Callable[..., Ledger] = Ledger.open) -> Ledger:
         """Open the file once more, as another process would."""

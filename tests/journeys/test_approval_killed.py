@@ -1,8 +1,8 @@
 """An approval and a kill: both clocks go on while nobody is there, and nothing is lost or done twice."""
 
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
@@ -18,6 +18,13 @@ def gone(scene: Leads) -> None:
     scene.slack.wait_for(lambda: not scene.slack.connections, PATIENCE)
 
 
+def passed(scene: Leads) -> None:
+    """Wait until the present wait is over, with nobody there to end it."""
+    deadline = scene.state().deadline
+    assert deadline is not None
+    until(lambda: datetime.now(UTC) > deadline, within=30)
+
+
 def dead_at_the_deadline(scene: Leads) -> End:
     """Kill it while it waits for approval, and start it when the time to answer is over."""
     scene.rule(f'{ABOVE}\nexpires = "20s"')
@@ -26,10 +33,8 @@ def dead_at_the_deadline(scene: Leads) -> End:
         scene.asked()
         until(scene.stored)
         bot.kill()
-    deadline = scene.state().deadline
-    assert deadline is not None
     gone(scene)
-    time.sleep(max(0.0, deadline.timestamp() - time.time()) + 0.1)
+    passed(scene)
     before = scene.kinds()
     with scene.process() as bot:
         bot.ready()
@@ -75,7 +80,7 @@ def dead_until_it_is_void(scene: Leads) -> End:
     """Kill it between approval and start, and start it again when it may not start any more."""
     scene.rule(f'{ABOVE}\nrun_within = "3s"')
     _approved_and_killed(scene)
-    time.sleep(3.1)
+    passed(scene)
     with scene.process() as bot:
         bot.ready()
         return over(scene, "Voided", told="not started in time")
