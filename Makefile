@@ -51,6 +51,7 @@ format: $(VENV)/.test ## put the code into the house's format
 bench: $(VENV)/.bench ## measure what the notes and the README quote: start, memory, acknowledgements, pace, costs
 	$(BIN)/python -m benchmarks.slack
 	$(BIN)/python -m benchmarks.clouds
+	$(BIN)/python -m benchmarks.ledger
 
 readme: $(VENV)/.test ## write the README's help texts and command table anew from the code
 	$(BIN)/python -m tests.house.readme

@@ -21,6 +21,7 @@ from bot.domain.policy import Allowed, Verdict
 from bot.domain.reading import Counts, Named, Reading
 from bot.domain.secret import Secret
 from bot.domain.status import Status
+from bot.ledger.ledger import Ledger
 
 ALONE: Final = Allowed()
 NOW: Final = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -43,6 +44,10 @@ UNKNOWN: Final = Answer(outcome=Outcome.UNKNOWN, code="NoAnswer", message="timed
 MOVED: Final = Answer(outcome=Outcome.FAILED, code="24620", message="Only init or published tasks can be canceled")
 RAN: Final = frozenset({Phase.DONE, Phase.PARTLY_DONE, Phase.FAILED, Phase.STOPPED})
 """The ends of what was started."""
+
+
+OF_NOTHING: Final = decisions.refused("U0EVE", "a guest", what="order", evidence={})
+"""An event that belongs to no cancellation."""
 
 
 class Clock:
@@ -82,6 +87,8 @@ def account(**changes: Any) -> Account:
 
 
 ACCOUNT: Final = account()
+BOUNDLESS: Final = Approval(above=10**9)
+"""Rules by which no size needs anybody else."""
 
 
 def reading(counts: Counts = COUNTS, *, canceled: int | None = 3, at: datetime = NOW) -> Reading:
@@ -92,6 +99,16 @@ def reading(counts: Counts = COUNTS, *, canceled: int | None = 3, at: datetime =
 def preview(counts: Counts = COUNTS, *, at: datetime = NOW) -> Preview:
     """Return what the cloud says of an order's job."""
     return Preview(job=Job(id="J1", name="Spring", status="IN_PROGRESS", version="2.1"), reading=reading(counts, at=at))
+
+
+def seen_of(actor: str) -> dict[str, Any]:
+    """Return what the directory saw of somebody."""
+    return {"person": actor, **EVIDENCE}
+
+
+def standing_of(state: State) -> dict[str, Any]:
+    """Return what the directory saw at a start, of whoever asked and of each approver."""
+    return {**seen_of(state.requester), "approvers": {vote.actor: seen_of(vote.actor) for vote in state.votes}}
 
 
 def plan(counts: Counts = COUNTS, *, order: Cancel = ORDER) -> Plan:
@@ -126,23 +143,35 @@ def confirm(actor: str = ANN, *, approval: Approval | None = None, ran_alone: in
     """Confirm."""
     on = account(approval=approval) if approval else ACCOUNT
     return lambda state, now: voting.confirm(
-        state, now, actor=actor, account=on, ran_alone=ran_alone, evidence=EVIDENCE
+        state, now, actor=actor, account=on, ran_alone=ran_alone, evidence=seen_of(actor)
     )
+
+
+def confirm_alone(ledger: Ledger) -> Decision:
+    """Confirm with what was run alone before, as the bot sums it, where no size needs anybody else."""
+
+    def decision(state: State, now: datetime) -> Decided:
+        before = ledger.ran_alone(state, window=BOUNDLESS.window)
+        return confirm(approval=BOUNDLESS, ran_alone=before)(state, now)
+
+    return decision
 
 
 def approve(actor: str = BOB, *, on: Account = ACCOUNT) -> Decision:
     """Approve."""
-    return lambda state, now: voting.approve(state, now, actor=actor, account=on, evidence=EVIDENCE)
+    return lambda state, now: voting.approve(state, now, actor=actor, account=on, evidence=seen_of(actor))
 
 
 def reject(actor: str = BOB, *, reason: str = "not tonight", on: Account = ACCOUNT) -> Decision:
     """Reject."""
-    return lambda state, now: voting.reject(state, now, actor=actor, account=on, reason=reason, evidence=EVIDENCE)
+    return lambda state, now: voting.reject(state, now, actor=actor, account=on, reason=reason, evidence=seen_of(actor))
 
 
 def break_glass(actor: str = ANN, *, on: Account = ACCOUNT, reason: str = "pumps burn") -> Decision:
     """Break the glass."""
-    return lambda state, now: voting.break_glass(state, now, actor=actor, account=on, reason=reason, evidence=EVIDENCE)
+    return lambda state, now: voting.break_glass(
+        state, now, actor=actor, account=on, reason=reason, evidence=seen_of(actor)
+    )
 
 
 def withdraw(actor: str = ANN) -> Decision:
@@ -165,7 +194,7 @@ def start(counts: Counts = COUNTS, *, on: Account = ACCOUNT, calls: int = 1, can
 
     def decision(state: State, now: datetime) -> Decided:
         seen = reading(counts, canceled=canceled, at=now)
-        decided = running.start(state, now, reading=seen, account=on, evidence=EVIDENCE)
+        decided = running.start(state, now, reading=seen, account=on, evidence=standing_of(state))
         if isinstance(decided, Refusal):
             return decided
         return tuple(
@@ -194,6 +223,16 @@ def record(answer: Answer = DONE, call: int = 1, *, attempt: int | None = None, 
         sent = attempt or (latest.number if latest else 1)
         seen = reading(DRAINED, canceled=55, at=now) if by else None
         return running.record_answer(state, now, call=call, attempt=sent, action=CANCEL_JOB, answer=answer, seen=seen)
+
+    return decision
+
+
+def answered(call: int, answer: Answer) -> Decision:
+    """Record the answer to a by-device call's latest attempt."""
+
+    def decision(state: State, now: datetime) -> Decided:
+        attempt = state.run.attempts[call].number if state.run else 0
+        return running.record_answer(state, now, call=call, attempt=attempt, action=CANCEL_DEVICES, answer=answer)
 
     return decision
 
@@ -257,7 +296,7 @@ def show_names(seen: Reading | None = None, *, names: tuple[str, ...] = NAMES, o
 def start_names(seen: Reading | None = None, *, on: Account = LARGE) -> Decision:
     """Start on these devices."""
     return lambda state, now: running.start(
-        state, now, reading=replace(seen or named(), at=now), account=on, evidence=EVIDENCE
+        state, now, reading=replace(seen or named(), at=now), account=on, evidence=standing_of(state)
     )
 
 

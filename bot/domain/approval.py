@@ -178,6 +178,12 @@ def lost_standing(state: State, account: Account, sights: Sequence[Sight]) -> st
     return None
 
 
+def standing(sights: Sequence[Sight]) -> dict[str, Any]:
+    """Return what a start rests on, for the ledger: what was seen of the requester, and then of each approver."""
+    requester, *approvers = sights
+    return {**requester.evidence, "approvers": {sight.person.id: sight.evidence for sight in approvers}}
+
+
 def stricter(state: State, verdict: Verdict) -> bool:
     """Tell whether more is asked for now than was agreed to: other people, or for a reason that nobody has seen."""
     if isinstance(verdict, Denied):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -60,7 +60,10 @@ class Split:
     """The positions of the devices in the step's list, one a call."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+_Moved = TypeVar("_Moved", "Run", "State")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """What has happened since the start: calls, their outcomes, and what was seen afterwards."""
 
@@ -129,6 +132,16 @@ class Run:
         return Call(number=number, step=plan.call(split.call).step, at=(split.at[number - split.first],))
 
 
+def changed(value: _Moved, **changes: Any) -> _Moved:
+    """Return a state or a run with these fields changed.
+
+    A fold does this with every event; `dataclasses.replace`, which goes through all fields, takes ten times as long.
+    """
+    copy = object.__new__(type(value))
+    vars(copy).update(vars(value), **changes)
+    return copy
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vote:
     """One approver's consent."""
@@ -146,7 +159,7 @@ class BrokenGlass:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class State:
     """One cancellation as its events have left it. Equal to the fold of its events, always."""
 

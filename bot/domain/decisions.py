@@ -106,9 +106,10 @@ def show_preview(
 ) -> Decided:
     """Freeze what was seen into the plan that the requester is asked to confirm.
 
-    `verdict` is that of the moment; the one that holds is made at the confirmation.
+    `verdict` is that of the moment; the one that holds is made at the confirmation. An order that another process has
+    held meanwhile waits for its asker.
     """
-    if state.phase is not Phase.CHECKING:
+    if state.phase is not Phase.CHECKING or state.held is not None:
         return gone(state)
     return (
         event(

@@ -9,6 +9,10 @@ Error
 └── TamperedError     the ledger's chain does not hold
 """
 
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
 
 class Error(Exception):
     """A sentence for a person: what happened, what was changed, what to do next."""
@@ -51,12 +55,20 @@ class LedgerError(Error):
     """The ledger could not be opened, read or written."""
 
 
+STRANGE: Final = "it holds what the ledger never writes"
+"""What is said of an event whose columns or body are not of its kind's form."""
+
+
 class TamperedError(Error):
     """The chain does not hold at one event."""
 
     def __init__(self, message: str, *, event: int | None) -> None:
         super().__init__(message)
         self.event = event
+
+    def __reduce__(self) -> tuple[Callable[..., "TamperedError"], tuple[()]]:
+        """Let it pass from a process to another one."""
+        return partial(TamperedError, self.message, event=self.event), ()
 
 
 class UsageError(Error):

@@ -50,6 +50,13 @@ class Kind(StrEnum):
     BROKE_GLASS = "broke_glass"
     GUARD_CHANGED = "guard_changed"
     CHECKPOINT = "checkpoint"
+    """Where the chain stood, told to the audit channel once a day with the whole digest."""
+    CONTINUED = "continued"
+    """The first event of a ledger that goes on where another one was closed: the head of that one."""
+
+
+KINDS: Final = frozenset(kind.value for kind in Kind)
+"""The kinds that this version knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +99,7 @@ def canonical(value: Any) -> str:
     return text
 
 
-def _sorted(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_sorted: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 def stamp(at: datetime) -> str:

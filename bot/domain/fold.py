@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from bot.domain.call import Attempt, Outcome, with_number
-from bot.domain.cancellation import ORDER, PREVIEW, READING, BrokenGlass, Phase, Run, Split, State, Vote
+from bot.domain.cancellation import ORDER, PREVIEW, READING, BrokenGlass, Phase, Run, Split, State, Vote, changed
 from bot.domain.events import Event, Kind
 from bot.domain.order import CancelDevices, Listed
 from bot.domain.plan import Plan, modern
@@ -26,7 +26,7 @@ def apply(state: State | None, event: Event) -> State:
         return _requested(event)
     advance = _ADVANCES.get(event.kind)
     moved = advance(state, event) if advance else state
-    return replace(moved, seq=event.seq or 0, event=event.id)
+    return changed(moved, seq=event.seq or 0, event=event.id)
 
 
 def _requested(event: Event) -> State:
@@ -52,16 +52,16 @@ def _listed(state: State, event: Event) -> State:
     if not isinstance(state.order, CancelDevices):
         raise TypeError(f"cancellation {state.id} names no devices")
     order = replace(state.order, listed=_LISTED.validate_python(event.body["names"]), file=None)
-    return replace(state, order=order)
+    return changed(state, order=order)
 
 
 def _checking(state: State, event: Event) -> State:
-    return replace(state, listing=event.body["tasks"])
+    return changed(state, listing=event.body["tasks"])
 
 
 def _previewed(state: State, event: Event) -> State:
     body = event.body
-    return replace(
+    return changed(
         state,
         phase=Phase.WAITING_CONFIRMATION,
         preview=PREVIEW.validate_python(body["preview"]),
@@ -76,17 +76,17 @@ def _previewed(state: State, event: Event) -> State:
 
 
 def _held(state: State, event: Event) -> State:
-    return replace(state, held=event.body["like"])
+    return changed(state, held=event.body["like"])
 
 
 def _ordered_anyway(state: State, event: Event) -> State:
     del event
-    return replace(state, held=None, anyway=True)
+    return changed(state, held=None, anyway=True)
 
 
 def _confirmed(state: State, event: Event) -> State:
     body = event.body
-    confirmed = replace(
+    confirmed = changed(
         state,
         confirmed_at=event.at,
         policy=body["policy"],
@@ -97,12 +97,12 @@ def _confirmed(state: State, event: Event) -> State:
     if not confirmed.needs:
         return _may_start(confirmed, event)
     deadline = event.at + timedelta(seconds=body["policy"]["expires"])
-    return replace(confirmed, phase=Phase.WAITING_APPROVAL, deadline=deadline)
+    return changed(confirmed, phase=Phase.WAITING_APPROVAL, deadline=deadline)
 
 
 def _may_start(state: State, event: Event) -> State:
     deadline = event.at + timedelta(seconds=event.body["policy"]["run_within"])
-    return replace(state, phase=Phase.APPROVED, deadline=deadline)
+    return changed(state, phase=Phase.APPROVED, deadline=deadline)
 
 
 def _approved(state: State, event: Event) -> State:
@@ -110,17 +110,17 @@ def _approved(state: State, event: Event) -> State:
     counts = event.actor != state.requester and all(vote.actor != event.actor for vote in state.votes)
     votes = (*state.votes, Vote(actor=event.actor, at=event.at)) if counts else state.votes
     needs = max(state.needs, event.body["needs"])
-    voted = replace(state, votes=votes, needs=needs, policy=event.body["policy"])
+    voted = changed(state, votes=votes, needs=needs, policy=event.body["policy"])
     return voted if voted.missing else _may_start(voted, event)
 
 
 def _broke_glass(state: State, event: Event) -> State:
     mark = BrokenGlass(actor=event.actor, reason=event.body["reason"], at=event.at)
-    return _may_start(replace(state, broke_glass=mark, policy=event.body["policy"]), event)
+    return _may_start(changed(state, broke_glass=mark, policy=event.body["policy"]), event)
 
 
 def _reminded(state: State, event: Event) -> State:
-    return replace(state, reminded=event.body["time"])
+    return changed(state, reminded=event.body["time"])
 
 
 def _started(state: State, event: Event) -> State:
@@ -132,7 +132,7 @@ def _started(state: State, event: Event) -> State:
         calls=body["calls"],
         progress=event.at,
     )
-    return replace(state, phase=Phase.RUNNING, run=run, deadline=None)
+    return changed(state, phase=Phase.RUNNING, run=run, deadline=None)
 
 
 def _call_sent(state: State, event: Event) -> State:
@@ -144,14 +144,14 @@ def _call_sent(state: State, event: Event) -> State:
     )
     attempts = {**run.attempts, body["call"]: attempt}
     moved = _without_devices(run, body, len(left_out))
-    return replace(state, run=replace(moved, attempts=attempts, sent=True, progress=event.at))
+    return changed(state, run=changed(moved, attempts=attempts, sent=True, progress=event.at))
 
 
 def _call_skipped(state: State, event: Event) -> State:
     run, body = _run(state), event.body
-    return replace(
+    return changed(
         state,
-        run=replace(
+        run=changed(
             _without_devices(run, body, body["count"]),
             skipped=with_number(run.skipped, body["call"]),
             attempts=_without(run, body["call"]),
@@ -163,9 +163,9 @@ def _call_skipped(state: State, event: Event) -> State:
 def _call_split(state: State, event: Event) -> State:
     run, body = _run(state), event.body
     split = Split(call=body["call"], first=run.calls + 1, at=tuple(body["at"]))
-    return replace(
+    return changed(
         state,
-        run=replace(
+        run=changed(
             _without_devices(run, body, body["left_out"]),
             splits=(*run.splits, split),
             calls=run.calls + len(split.at),
@@ -179,7 +179,7 @@ def _without_devices(run: Run, body: Mapping[str, Any], left_out: int) -> Run:
     """Count the devices of a call that are left out by now: an earlier attempt cancelled some, the rest moved on."""
     before, canceled = run.attempts.get(body["call"]), body.get("canceled", 0)
     more = left_out - (len(before.left_out) if before else 0)
-    return replace(run, moved_on=run.moved_on + more - canceled, accepted=run.accepted + canceled)
+    return changed(run, moved_on=run.moved_on + more - canceled, accepted=run.accepted + canceled)
 
 
 def _without(run: Run, call: int) -> dict[int, Attempt]:
@@ -193,22 +193,22 @@ def _call_finished(state: State, event: Event) -> State:
     if outcome is Outcome.DONE:
         done = with_number(run.done, call)
         accepted = run.accepted + body.get("count", sent.count)
-        moved = replace(run, done=done, attempts=_without(run, call), accepted=accepted, progress=event.at)
+        moved = changed(run, done=done, attempts=_without(run, call), accepted=accepted, progress=event.at)
     else:
         ended = replace(
             sent, outcome=outcome, again=body.get("again", False), code=body["code"], message=body["message"]
         )
-        moved = replace(run, attempts={**run.attempts, call: ended}, progress=event.at)
-    return replace(state, run=moved)
+        moved = changed(run, attempts={**run.attempts, call: ended}, progress=event.at)
+    return changed(state, run=moved)
 
 
 def _stopped(state: State, event: Event) -> State:
-    return replace(state, stopped_by=event.actor)
+    return changed(state, stopped_by=event.actor)
 
 
 def _verified(state: State, event: Event) -> State:
     run, body = _run(state), event.body
-    seen = replace(
+    seen = changed(
         run,
         confirmed=body["confirmed"],
         left=body["left"],
@@ -217,25 +217,25 @@ def _verified(state: State, event: Event) -> State:
         later=run.later + (0 if state.phase is Phase.RUNNING else 1),
         progress=event.at if state.phase is Phase.RUNNING else run.progress,
     )
-    return replace(state, run=seen)
+    return changed(state, run=seen)
 
 
 def _retried(state: State, event: Event) -> State:
-    return replace(state, retried_as=event.body["as"])
+    return changed(state, retried_as=event.body["as"])
 
 
 def _finished(state: State, event: Event) -> State:
-    return _ended(replace(state, phase=Phase(event.body["result"])), event)
+    return _ended(changed(state, phase=Phase(event.body["result"])), event)
 
 
 def _ended(state: State, event: Event) -> State:
-    return replace(
+    return changed(
         state, ended=event.at, ended_by=event.actor, why=event.body.get("reason") or state.why, deadline=None
     )
 
 
 def _end(phase: Phase) -> Callable[[State, Event], State]:
-    return lambda state, event: _ended(replace(state, phase=phase), event)
+    return lambda state, event: _ended(changed(state, phase=phase), event)
 
 
 def _refused(state: State, event: Event) -> State:

@@ -17,7 +17,6 @@ def guard(account: Account) -> Guard:
     """Return what guards an account: its approval rules, people, channels, quota and limits."""
     return {
         **policy_in_force(account),
-        "requesters": list(account.requesters),
         "channels": list(account.channels),
         "quota": account.quota,
         "qps": {name: f"{rate:g}" for name, rate in asdict(account.qps).items()},  # no floats in the ledger

@@ -178,13 +178,14 @@ def freeze(order: Cancel, preview: Preview, account: Account, names: Names | Non
         verb=order.verb,
         job=preview.job.id,
         statuses=statuses,
-        at_most=_at_most(order, preview, frozenset(statuses), steps),
+        at_most=most(order, preview, frozenset(statuses), steps),
         per_call=account.names_per_call,
         steps=steps,
     )
 
 
-def _at_most(order: Cancel, preview: Preview, statuses: frozenset[Status], steps: tuple[Step, ...]) -> int | None:
+def most(order: Cancel, preview: Preview, statuses: frozenset[Status], steps: tuple[Step, ...]) -> int | None:
+    """Return the most devices that these steps may hit; `None` when the cloud cannot tell."""
     if isinstance(order, CancelDevices):
         return preview.reading.size(statuses)
     if any(step.names for step in steps):

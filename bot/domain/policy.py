@@ -52,7 +52,8 @@ class Sight:
         """Return what a decision rests on, for the ledger."""
         person = self.person
         flags = [name for name in ("guest", "bot", "deactivated", "stranger") if getattr(person, name)]
-        return {"groups": sorted(self.groups), "team": person.team, "flags": flags, "at": stamp(self.at)}
+        groups = sorted(self.groups)
+        return {"person": person.id, "groups": groups, "team": person.team, "flags": flags, "at": stamp(self.at)}
 
 
 class Role(StrEnum):
@@ -201,6 +202,12 @@ def policy_in_force(account: Account) -> dict[str, Any]:
         "expires": int(approval.expires.total_seconds()),
         "run_within": int(approval.run_within.total_seconds()),
         "window": int(approval.window.total_seconds()),
+        "requesters": list(account.requesters),
         "approvers": list(account.approvers),
         "break_glass": list(approval.break_glass),
     }
+
+
+def rules_in(policy: Mapping[str, Any]) -> Approval:
+    """Return the approval rules that a policy in force stands for, as far as they decide who has to agree."""
+    return Approval(above=policy["above"], always=tuple(policy["always"]), people=policy["people"])

@@ -12,7 +12,7 @@ from bot.domain.decisions import Decided, Refusal, event, gone, late, void
 from bot.domain.events import BOT, Kind
 from bot.domain.offer import CANCEL_STRATEGY
 from bot.domain.plan import Plan
-from bot.domain.policy import judge
+from bot.domain.policy import judge, policy_in_force
 from bot.domain.reading import Reading
 
 MOST_ATTEMPTS: Final = 5
@@ -45,6 +45,7 @@ def start(state: State, now: datetime, *, reading: Reading, account: Account, ev
             plan=state.digest,
             asked=asked,
             calls=plan.calls,
+            policy=policy_in_force(account),
             reading=READING.dump_python(reading, mode="json"),
             evidence=dict(evidence),
         ),
@@ -176,7 +177,10 @@ def record_answer(
     """
     run = state.run
     latest = run.attempts.get(call) if run else None
-    if latest is None or latest.number != attempt or (latest.outcome is not None and seen is None):
+    open_still = latest is not None and (
+        latest.outcome is None or (seen is not None and latest.outcome is Outcome.UNKNOWN)
+    )
+    if latest is None or latest.number != attempt or not open_still:
         return Refusal("Its outcome is recorded already.")
     if state.phase is not Phase.RUNNING:
         return gone(state)
@@ -255,7 +259,7 @@ def finish(state: State, _now: datetime, *, reason: str = "") -> Decided:
         return Refusal("Calls are still out.")
     figures = {"asked": run.asked, "accepted": run.accepted, "confirmed": run.confirmed, "left": run.left}
     why = "; ".join(filter(None, (reason, _open_strategy(state, run))))
-    body = {"result": _result(state, run).value, **figures, **({"reason": why} if why else {})}
+    body = {"result": result(state, run).value, **figures, **({"reason": why} if why else {})}
     return (event(Kind.FINISHED, BOT, **body),)
 
 
@@ -270,7 +274,8 @@ def _open_strategy(state: State, run: Run) -> str:
     return f"{said}, so devices may still join the batch" if joins else said
 
 
-def _result(state: State, run: Run) -> Phase:
+def result(state: State, run: Run) -> Phase:
+    """Return what a run has come to (contract: Done, Partly done, Failed, Stopped)."""
     if run.complete and run.verified and not (run.skipped and not run.took):
         return Phase.DONE
     if state.stopped_by is not None:

@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from bot.domain import decisions, running
-from bot.domain.approval import lost_standing
+from bot.domain.approval import lost_standing, standing
 from bot.domain.call import Answer, Outcome
 from bot.domain.cancellation import Phase, State
 from bot.domain.decisions import Decided
@@ -156,7 +156,7 @@ class Executor:
         if lost is not None:
             self._void(work, lost)
             return False
-        evidence = {**sights[0].evidence, "approvers": {sight.person.id: sight.evidence for sight in sights[1:]}}
+        evidence = standing(sights)
         seen = state.preview.reading if state.preview else None
         reading = work.cloud.recount(work.plan, work.names, seen if seen and work.fresh(seen) else None)
 

@@ -134,7 +134,7 @@ class Presses:
 
         def confirm(state: State, now: datetime) -> Decided:
             # Summed here, inside the transaction: two confirms at once must not both see an empty window.
-            alone = self._ledger.ran_alone(state, window=account.approval.window)
+            alone = self._ledger.ran_alone(state, window=account.approval.window, now=now)
             return approval.confirm(state, now, actor=actor, account=account, ran_alone=alone, evidence=evidence)
 
         return {

@@ -1,7 +1,7 @@
 """The state rows: what each cancellation has come to, drawn from its events, with columns for the queries."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,6 +25,10 @@ MOST_KNOWN: Final = 64
 _SELECT: Final = (
     "select id, state, (select digest from events where events.id = cancellations.event) as digest from cancellations "
 )
+
+
+Advance = Callable[[State | None, Event], State]
+"""Advances a state by an event; `None` stands for "before the first"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,15 +131,27 @@ class Rows:
 
     def rebuilt(self, cancellation: int) -> State:
         """Fold a cancellation's events anew: what its latest state must equal."""
-        state: State | None = None
-        for event in self._events(cancellation):
-            state = apply(state, event)
+        state = self.folded(cancellation, apply)
         if state is None:
             raise LedgerError(f"There is no cancellation #{cancellation}.")
         return state
 
+    def folded(self, cancellation: int, advance: Advance) -> State | None:
+        """Fold a cancellation's events with `advance`; `None` where there are none."""
+        state: State | None = None
+        for event in self._events(cancellation):
+            state = advance(state, event)
+        return state
+
     def honest(self, cancellation: int) -> bool:
         """Tell whether a cancellation's row is what its events say, column by column; memory is not believed."""
+        return self.proved(cancellation, apply) is not None
+
+    def proved(self, cancellation: int, advance: Advance) -> State | None:
+        """Fold a cancellation's events with `advance`; `None` where its row is not what they say, column by column.
+
+        Raises what `advance` raises.
+        """
         # One transaction: a bot that runs may move both between two reads.
         with self._store.reading():
             row = self._store.one("select * from cancellations where id = :id", {"id": cancellation})
@@ -143,13 +159,14 @@ class Rows:
         try:
             kept = STATE.validate_json(row.pop("state")) if row is not None else None
         except ValueError:  # the state is not even one
-            return False
+            kept = None
         state = then = None
         for event in events:
-            state = apply(state, event)
+            state = advance(state, event)
             # What the row holds is held against the events up to there: a later one might cover what was forged.
             then = state if kept is not None and event.id == kept.event else then
-        return state is not None and kept is not None and kept == then and row == columns(state)
+        same = state is not None and kept is not None and kept == then and row == columns(state)
+        return state if same else None
 
     def older(self) -> bool:
         """Tell whether another version of the bot wrote the rows, whose states have another form."""
@@ -164,7 +181,12 @@ class Rows:
             if not self.older():
                 return
             for row in self._store.run("select distinct cancellation as id from events where seq = 1 order by 1"):
-                self.keep(self.rebuilt(row["id"]), None, before=None)
+                try:
+                    self.keep(self.rebuilt(row["id"]), None, before=None)
+                except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+                    raise LedgerError(
+                        f"The events of #{row['id']} cannot be read.", advice="Look with `ota-bot audit verify`."
+                    ) from error
             # This one alone: whoever goes back to an older version has the rows folded into that one's form.
             self._store.run("delete from forms")
             self._store.run("insert into forms (form) values (:form)", {"form": FORM})

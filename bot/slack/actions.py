@@ -91,7 +91,9 @@ class Actions:
 
     def _remember(self, body: dict[str, Any], team: str, reason: str) -> None:
         action: dict[str, Any] = (body.get("actions") or [{}])[0]
-        what = text_at(action, "action_id") or text_at(body, "view", "callback_id") or "order"
+        # An order that is refused is over: what was pressed on a card must never pass for one.
+        of = "press" if body.get("actions") else "order"
+        what = text_at(action, "action_id") or text_at(body, "view", "callback_id") or of
         refusal = refused(_user(body)[:40], reason, what=what[:40], evidence={"team": team[:40]})
         remember(self._ledger, refusal, self._pressed_card(body, action))
 

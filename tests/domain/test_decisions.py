@@ -21,7 +21,6 @@ from tests.builders import (
     BOB,
     COUNTS,
     DRAINED,
-    EVIDENCE,
     NOW,
     ORDER,
     RAN,
@@ -42,6 +41,7 @@ from tests.builders import (
     record,
     refuse_order,
     reject,
+    seen_of,
     send,
     show_preview,
     start,
@@ -157,7 +157,7 @@ def test_a_confirmation_says_what_was_confirmed() -> None:
         "ran_alone": 9,
         "needs": 0,
         "reasons": [],
-        "evidence": dict(EVIDENCE),
+        "evidence": seen_of(ANN),
     } == event.body
 
 
@@ -352,11 +352,12 @@ def test_a_start_records_what_it_rests_on() -> None:
     event = life_in(Phase.RUNNING).events[-1]
     body: dict[str, Any] = dict(event.body)
 
-    assert (BOT, plan().digest, 52, 1, dict(EVIDENCE)) == (
+    assert (BOT, plan().digest, 52, 1, policy_in_force(ACCOUNT), {**seen_of(ANN), "approvers": {}}) == (
         event.actor,
         body["plan"],
         body["asked"],
         body["calls"],
+        body["policy"],
         body["evidence"],
     )
     assert {"scheduled": 0, "unconfirmed": 7, "queued": 40, "notified": 12, "in-progress": 5} == body["reading"][

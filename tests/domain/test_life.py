@@ -8,6 +8,7 @@ import logging
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -26,13 +27,17 @@ from hypothesis.stateful import (
 
 from bot.domain import decisions, running
 from bot.domain.account import Approval
-from bot.domain.approval import TERMINAL, lost_standing, remind
+from bot.domain.approval import TERMINAL, lost_standing, remind, standing
 from bot.domain.call import Answer
 from bot.domain.cancellation import OPEN, REPEATABLE, Phase, State
 from bot.domain.decisions import Decision, Refusal
+from bot.domain.fates import fates
+from bot.domain.offer import CANCEL_JOB
 from bot.domain.order import CancelDevices
 from bot.domain.policy import Role, fault
 from bot.domain.reading import Reading
+from bot.domain.run_story import UNREADABLE
+from bot.domain.story import told
 from bot.ledger.ledger import Ordered
 from tests.builders import DONE
 from tests.domain.town import ANN, BOB, EVE, FINE, GUS, KIM, LEA, PEOPLE, PROD, Town
@@ -200,8 +205,8 @@ class Lives(RuleBasedStateMachine):
         voters = [vote.actor for vote in state.votes]
         sights = [self.town.crowd.look(who, OPS, account, within=1) for who in (state.requester, *voters)]
         if lost_standing(state, account, sights) is None:
-            seen = self._seen(state)
-            self._decide(state, lambda at, now: running.start(at, now, reading=seen, account=account, evidence={}))
+            begin = partial(running.start, reading=self._seen(state), account=account, evidence=standing(sights))
+            self._decide(state, begin)
 
     @rule(which=WHICH, call=CALLS, answer=st.sampled_from(SAID), change=CHANGES)
     def send(self, which: int, call: int, answer: Answer | None, change: Change) -> None:
@@ -216,7 +221,8 @@ class Lives(RuleBasedStateMachine):
         self._send(state, number)
 
     def _send(self, state: State, call: int) -> None:
-        self._decide(state, lambda at, now: running.send(at, now, call=call, action="Cancel", count=1))
+        action, count = _of(state, call)
+        self._decide(state, lambda at, now: running.send(at, now, call=call, action=action, count=count))
 
     @rule(which=WHICH, call=CALLS, attempt=CALLS, answer=st.sampled_from(SAID[1:]), read=st.booleans())
     def hear(self, which: int, call: int, attempt: int, answer: Answer, read: bool) -> None:
@@ -231,7 +237,7 @@ class Lives(RuleBasedStateMachine):
         self._decide(
             state,
             lambda at, now: running.record_answer(
-                at, now, call=call, attempt=attempt, action="Cancel", answer=answer, seen=seen
+                at, now, call=call, attempt=attempt, action=_of(state, call)[0], answer=answer, seen=seen
             ),
         )
 
@@ -329,6 +335,11 @@ class Lives(RuleBasedStateMachine):
         assert [] == self.town.ledger.due()
         assert [] == [identity for identity, life in self.witness.lives.items() if not life.ended]
         self.town.ledger.verify()
+        for identity in self.ids:
+            story = self.town.ledger.story(identity)
+            assert [] == [line for line in told(story) if line.text == UNREADABLE]
+            devices = [fate.device for fate in fates(self._state(identity), self.town.ledger.names, story)]
+            assert sorted({*devices}) == devices
 
     # --- how it is done --------------------------------------------------------------------------------------------
 
@@ -379,6 +390,15 @@ def _whose(button: str, state: State) -> str:
         voted = {state.requester, *(vote.actor for vote in state.votes)}
         return next(who for who in (LEA, KIM, BOB, ANN, EVE) if who not in voted)
     return state.requester
+
+
+def _of(state: State, call: int) -> tuple[str, int]:
+    """Return the operation of a call, and the devices that are sent in it."""
+    if state.plan is None or state.run is None or not 1 <= call <= state.run.calls:
+        return "none", 0
+    its = state.run.call(state.plan, call)
+    most = 1 if state.plan.at_most is None else min(1, state.plan.at_most)
+    return its.step.action, len(its.at) or most * (its.step.action == CANCEL_JOB)
 
 
 def _next(state: State) -> int:

@@ -97,6 +97,7 @@ def test_the_evidence_is_what_was_seen() -> None:
     """The ledger keeps the groups, the team, the flags and when they were read."""
     seen = sight(Person(id=ANN, team="T1", guest=True, stranger=True), groups=("S2", "S1"))
     expected = {
+        "person": ANN,
         "groups": ["S1", "S2"],
         "team": "T1",
         "flags": ["guest", "stranger"],
@@ -225,6 +226,7 @@ def test_the_policy_is_stored_as_whole_numbers() -> None:
         "expires": 90,
         "run_within": 60,
         "window": 3600,
+        "requesters": [ANN, "S0ONCALL"],
         "approvers": [BOB],
         "break_glass": [ANN],
     }

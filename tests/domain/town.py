@@ -72,7 +72,7 @@ class Sky:
         del slow
         self._read()
         job = order.job or ""
-        there = self._there(job) if isinstance(order, CancelDevices) else ()
+        there = tuple(name for name in names if name in self._there(job))
         preview = Preview(job=Job(id=job), reading=self.reading(job, named=bool(names)))
         return Look(preview=preview, names={job: there} if there else {})
 

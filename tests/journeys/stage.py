@@ -19,8 +19,8 @@ from bot.domain.errors import LedgerError
 from bot.domain.events import Event
 from bot.domain.offer import CANCEL_JOB
 from bot.engine.keeper import Halt
-from bot.ledger.chain import Verified
 from bot.ledger.ledger import Ledger
+from bot.ledger.proof import Verified
 from bot.playground.cloud.aliyun_cloud import AliyunCloud, Arrival
 from bot.playground.slack.local_slack import LocalSlack
 from bot.playground.slack.values import Delivery, Message
@@ -67,6 +67,12 @@ PATIENCE: Final = 20.0
 """Seconds that something which takes well under one may take on a busy machine."""
 
 T = TypeVar("T")
+
+
+def ended(scene: "Scene", card: Message) -> tuple[Message, ...]:
+    """Return what a card's thread says, once it tells the asker the end; nothing before."""
+    told = scene.slack.thread(OPS, card.ts)
+    return told if any(one.text.startswith(f"<@{ANN}> Done:") for one in told) else ()
 
 
 def until(predicate: Callable[[], T], within: float = PATIENCE) -> T:

@@ -9,9 +9,8 @@ from typing import Final
 import pytest
 
 from bot.cli import main
-from bot.domain.events import BOT, Kind, NewEvent
 from bot.ledger.ledger import Ledger
-from tests.builders import Clock, confirm, requested, show_preview
+from tests.builders import OF_NOTHING, Clock, confirm_alone, requested, show_preview
 from tests.cli.stage import CONFIG
 
 THREADS: Final = 3
@@ -30,7 +29,7 @@ def work(ledger: Ledger, over: threading.Event) -> None:
     while not over.is_set():
         identity = ledger.order(requested()).id
         ledger.decide(identity, show_preview())
-        ledger.decide(identity, confirm())
+        ledger.decide(identity, confirm_alone(ledger))
 
 
 @pytest.fixture
@@ -76,7 +75,7 @@ def test_a_copy_is_a_ledger(ledger: Ledger, copies: list[Path], clock: Clock) ->
     """A bot goes on with a copy as with the ledger itself, to which nothing happens by that."""
     before = ledger.verify()
     restored = Ledger.open(copies[-1], now=clock)
-    stored = restored.append(NewEvent(kind=Kind.CHECKPOINT, actor=BOT, body={"v": 1}))
+    stored = restored.append(OF_NOTHING)
 
     assert stored.id == restored.verify().events
     assert before == ledger.verify()

@@ -7,16 +7,34 @@ from pathlib import Path
 
 import pytest
 
+from bot.domain import running
 from bot.domain.cancellation import State
 from bot.domain.decisions import Decision, Refusal
 from bot.domain.errors import LedgerError, TamperedError
+from bot.domain.order import CancelDevices
 from bot.ledger.ledger import Ledger
 from bot.ledger.rows import LARGE, WHOLE_EVERY
-from tests.builders import APPROVED, DONE, FAILED, finish, record, requested, send, start, verify
+from tests.builders import (
+    DONE,
+    FAILED,
+    NAMES,
+    account,
+    answered,
+    confirm,
+    finish,
+    named,
+    requested,
+    send_rest,
+    show_names,
+    start_names,
+)
+from tests.builders import LARGE as ROOMY
 from tests.ledger.conftest import Open
-from tests.ledger.raw import database, one
+from tests.ledger.raw import forging, one
 
 CALLS = LARGE + 2 * WHOLE_EVERY
+THESE = NAMES[:CALLS]
+ONE_BY_ONE = account(approval=ROOMY.approval, names_per_call=1)
 
 
 def go(ledger: Ledger, *made: Decision) -> State:
@@ -30,16 +48,37 @@ def go(ledger: Ledger, *made: Decision) -> State:
     return state
 
 
+def begin(ledger: Ledger) -> None:
+    """Start a run of that many calls, of one device each."""
+    ledger.order(requested(order=CancelDevices(names=THESE, job="J1")), names=THESE)
+    seen = named(CALLS)
+    go(
+        ledger,
+        show_names(seen, names=THESE, on=ONE_BY_ONE),
+        confirm(approval=ROOMY.approval),
+        start_names(seen, on=ONE_BY_ONE),
+    )
+
+
+def look() -> Decision:
+    """Look at the cloud again."""
+    return lambda state, now: running.verify(state, now, reading=named(0, canceled=CALLS, at=now))
+
+
+def sent(call: int) -> Decision:
+    """Send a call."""
+    return send_rest(call)
+
+
 def fail(ledger: Ledger, first: int, last: int) -> State:
     """Send these calls; each fails."""
-    return go(ledger, *(step for call in range(first, last + 1) for step in (send(call), record(FAILED, call))))
+    return go(ledger, *(step for call in range(first, last + 1) for step in (sent(call), answered(call, FAILED))))
 
 
 @pytest.fixture
 def large(ledger: Ledger) -> Ledger:
     """Return a ledger with a run whose row lies behind its last event."""
-    ledger.order(requested())
-    go(ledger, *APPROVED, start(calls=CALLS))
+    begin(ledger)
     fail(ledger, 1, LARGE + 5)
     return ledger
 
@@ -53,8 +92,7 @@ def kept(path: Path) -> int:
 
 def test_a_small_row_is_whole(ledger: Ledger, path: Path) -> None:
     """Up to so many calls without success the row has every event in it."""
-    ledger.order(requested())
-    go(ledger, *APPROVED, start(calls=CALLS))
+    begin(ledger)
 
     assert fail(ledger, 1, LARGE).seq == kept(path)
 
@@ -63,7 +101,7 @@ def test_a_large_row_is_written_now_and_then(large: Ledger, path: Path) -> None:
     """Of a large run the row is written whole each so many events, and is never further behind than that."""
     seen = []
     for call in range(LARGE + 6, CALLS + 1):
-        seen += [(go(large, step).seq, kept(path)) for step in (send(call), record(FAILED, call))]
+        seen += [(go(large, step).seq, kept(path)) for step in (sent(call), answered(call, FAILED))]
     written = sorted({whole for _, whole in seen})
 
     assert WHOLE_EVERY - 1 == max(seq - whole for seq, whole in seen)
@@ -86,8 +124,8 @@ def test_two_in_turns_make_one_story(large: Ledger, opened: Open, path: Path) ->
     """Two processes that go on with one large run in turns each see what the other did; no event comes twice."""
     hands = (large, opened())
     for call in range(LARGE + 6, LARGE + 46):
-        go(hands[call % 2], send(call))
-        go(hands[call // 2 % 2], record(DONE if call % 3 else FAILED, call))
+        go(hands[call % 2], sent(call))
+        go(hands[call // 2 % 2], answered(call, DONE if call % 3 else FAILED))
     state = hands[0].state(1)
 
     assert state is not None
@@ -121,7 +159,7 @@ def test_a_forged_row_that_lies_behind_is_found(large: Ledger, opened: Open, pat
     """What the row holds is held against the events up to there, also where later ones would cover the forgery."""
     state = json.loads(one(path, "select state from cancellations"))
     FORGERIES[forgery](state)
-    with database(path) as forged:
+    with forging(path) as forged:
         forged.execute("update cancellations set state = ?", (json.dumps(state),))
 
     assert not large.honest(1)
@@ -139,11 +177,11 @@ def test_the_columns_are_never_behind(large: Ledger, path: Path) -> None:
 
 def test_the_end_is_written_whole(large: Ledger, path: Path) -> None:
     """With its end a run's row has every event in it, and so has the row of what is read after the end."""
-    state = go(large, verify(), finish())
+    state = go(large, look(), finish())
 
     assert state.seq == kept(path)
     assert large.honest(1)
-    assert go(large, verify()).seq == kept(path)
+    assert go(large, look()).seq == kept(path)
 
 
 def test_what_is_rolled_back_is_forgotten(large: Ledger, opened: Open) -> None:
@@ -155,7 +193,7 @@ def test_what_is_rolled_back_is_forgotten(large: Ledger, opened: Open) -> None:
         raise LedgerError("the disk is full")
 
     with pytest.raises(LedgerError, match="the disk is full"):
-        large.decide(1, send(LARGE + 6), lists=lists())
+        large.decide(1, sent(LARGE + 6), lists=lists())
 
     assert [before] * 2 == [large.state(1), opened().state(1)]
     other = fail(opened(), LARGE + 6, LARGE + 6)

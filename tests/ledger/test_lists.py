@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from bot.domain import decisions
 from bot.domain.cancellation import Phase, State
 from bot.domain.decisions import Decision, Refusal
 from bot.domain.errors import TamperedError
 from bot.domain.order import listed
 from bot.ledger.ledger import Ledger, Ordered
 from tests.builders import (
+    ACCOUNT,
     BOB,
     DEVICES,
     NAMES,
@@ -116,7 +118,7 @@ def test_a_list_that_is_not_there(ledger: Ledger) -> None:
 def test_a_changed_list_is_not_read(ledger: Ledger, path: Path, change: str) -> None:
     """A list that is not what its SHA-256 says is never handed out: nobody confirmed those names."""
     key, other = ledger.keep_list(NAMES), ledger.keep_list(NAMES[:3])
-    with raw.database(path) as forged:
+    with raw.forging(path) as forged:
         forged.execute(f"update lists set {change.format(key=key, other=other)} where sha256 = '{key}'")  # noqa: S608
 
     assert NAMES[:3] == ledger.names(other)
@@ -137,7 +139,8 @@ def voided(ledger: Ledger) -> int:
 def test_both_are_linked(ledger: Ledger) -> None:
     """Ordered again, the old one says as what, the new one of what, and each is the fold of its events."""
     old = voided(ledger)
-    new = ledger.again(old, requested(actor=BOB, order=DEVICES), names=NAMES[:3])
+    rest = decisions.requested(BOB, DEVICES, ACCOUNT, channel="C0OPS", via="slack", retry_of=old)
+    new = ledger.again(old, rest, names=NAMES[:3])
     states = [ledger.state(identity) for identity in (1, 2)]
 
     assert Ordered(2, repeated=False) == new

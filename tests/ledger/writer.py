@@ -17,7 +17,7 @@ from bot.domain.account import Approval
 from bot.domain.cancellation import State
 from bot.domain.decisions import Decided
 from bot.ledger.ledger import Ledger
-from tests.builders import confirm, requested, show_preview
+from tests.builders import confirm, confirm_alone, requested, show_preview
 
 THREADS: Final = 4
 
@@ -40,7 +40,7 @@ def crowd(ledger: Ledger, count: int) -> None:
         for _ in range(count):
             identity = ledger.order(requested()).id
             ledger.decide(identity, show_preview())
-            ledger.decide(identity, confirm())
+            ledger.decide(identity, confirm_alone(ledger))
             say(str(identity))
 
     threads = [threading.Thread(target=work) for _ in range(THREADS)]
@@ -53,7 +53,7 @@ def crowd(ledger: Ledger, count: int) -> None:
 def press(ledger: Ledger, count: int) -> None:
     """Confirm each of the first `count` cancellations."""
     for identity in range(1, count + 1):
-        decided = ledger.decide(identity, confirm())
+        decided = ledger.decide(identity, confirm_alone(ledger))
         say("confirmed" if isinstance(decided, State) else decided.reason)
 
 
