@@ -1,12 +1,11 @@
 """Cancel from this terminal, when Slack is down: the same preview, plan, policy and ledger as in Slack."""
 
 import argparse
-import os
-import pwd
 import sys
 import threading
 from dataclasses import dataclass
 
+from bot.cli.person import person
 from bot.cli.shown import TerminalReporter, finished, say, show, what_to_type
 from bot.cli.signals import Interrupts, interrupting
 from bot.cli.typed import Typed, read_typed
@@ -19,7 +18,7 @@ from bot.domain.errors import LedgerError, UsageError
 from bot.domain.order import Cancel, CancelJob
 from bot.domain.policy import choose_account
 from bot.domain.wording import COMMAND, approvals
-from bot.engine.directory import TERMINAL, TerminalDirectory
+from bot.engine.directory import TerminalDirectory
 from bot.engine.executor import Executor
 from bot.engine.intake import Intake
 from bot.engine.keeper import Halt, HaltError, Renewer
@@ -40,11 +39,11 @@ def _cancel(given: argparse.Namespace, interrupts: Interrupts) -> int:
     set_up(secrets=settings.secrets, environ=given.environ, verbose=given.verbose)
     halt = Halt()
     engine = build_engine(settings, open_ledger(settings), TerminalDirectory(now=now), halt)
-    keep_guards(engine.rooms.ledger, _actor(), settings)
+    keep_guards(engine.rooms.ledger, person(), settings)
     renewer = Renewer(engine.rooms)
     renewer.start()
     try:
-        return _Session(engine=engine, settings=settings, actor=_actor(), interrupts=interrupts).handle(typed)
+        return _Session(engine=engine, settings=settings, actor=person(), interrupts=interrupts).handle(typed)
     except KeyboardInterrupt:
         print("Left. What was confirmed stays in the ledger; a running bot brings it to its end.", file=sys.stderr)
         return 1
@@ -52,14 +51,6 @@ def _cancel(given: argparse.Namespace, interrupts: Interrupts) -> int:
         halt.ask()
         renewer.stop()
         engine.close()
-
-
-def _actor() -> str:
-    """Return who sits here, by the real user id: su and sudo -u change it, an environment variable does not."""
-    try:
-        return f"{TERMINAL}{pwd.getpwuid(os.getuid()).pw_name}"
-    except KeyError:  # a container may run as a number that has no name
-        return f"{TERMINAL}{os.getuid()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

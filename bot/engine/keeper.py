@@ -22,6 +22,8 @@ ABANDONED: Final = timedelta(seconds=5)
 """After this an order that is still being checked is somebody's who may have died."""
 AGAIN: Final = timedelta(seconds=4)
 """How long something that could not be brought on rests before the next try."""
+CHECKPOINT_LOOK: Final = timedelta(minutes=1)
+"""How often it is looked whether a checkpoint is due."""
 CHECKERS: Final = 8
 """Orders of one account that are looked at at the same time."""
 RUNNERS: Final = 64
@@ -111,6 +113,8 @@ class Keeper:
         self._not_before: dict[int, datetime] = {}
         self._lock = threading.Lock()
         self._pools: dict[tuple[str, str], ThreadPoolExecutor] = {}
+        self._checked: datetime | None = None
+        """When it was last looked whether a checkpoint is due."""
         self._renewer = Renewer(rooms)
         self._thread = threading.Thread(target=self._watch, name="keeper")
 
@@ -168,6 +172,9 @@ class Keeper:
             self._wake.clear()
 
     def _look(self) -> None:
+        if self._checked is None or abs(self._rooms.now() - self._checked) >= CHECKPOINT_LOOK:
+            self._checked = self._rooms.now()
+            _guarded(self._rooms.ledger.checkpoint)
         for state in self._rooms.ledger.at_work():
             if self._halt.closed and state.phase is not Phase.RUNNING:
                 continue
@@ -217,7 +224,7 @@ class Keeper:
             self._not_before[cancellation] = self._rooms.now() + AGAIN
 
 
-def _guarded(work: Callable[[], None]) -> None:
+def _guarded(work: Callable[[], object]) -> None:
     """Keep a worker alive whatever happens in it; the ledger knows what is still to be done."""
     try:
         work()

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final, Self
 
 from bot.domain.cancellation import State
-from bot.domain.decisions import Decision, Refusal, retried
-from bot.domain.events import Event, NewEvent, canonical, stamp, whole
+from bot.domain.decisions import Decision, Refusal, event, retried
+from bot.domain.events import BOT, Event, Kind, NewEvent, canonical, stamp, whole
 from bot.domain.fold import apply
 from bot.domain.guard import Guard, changes
 from bot.domain.order import listed
@@ -21,6 +21,8 @@ from bot.ledger.reader import Reader
 from bot.ledger.slots import Slots
 from bot.ledger.store import Store
 
+CHECKPOINT_EVERY: Final = timedelta(days=1)
+"""How often the audit channel is told where the whole chain stands."""
 DELIVERED_AGAIN: Final = timedelta(hours=1)
 """How long a delivery is known again; Slack repeats within minutes."""
 
@@ -123,8 +125,7 @@ class Ledger(Reader):
             )
 
     def _next(self) -> int:
-        row = self._store.one("select coalesce(max(cancellation), 0) + 1 as id from events")
-        return int(row["id"]) if row else 1
+        return self.last_cancellation() + 1
 
     def decide(
         self,
@@ -159,8 +160,8 @@ class Ledger(Reader):
         decided = decision(state, now)
         if isinstance(decided, Refusal):
             return decided
-        for event in decided:
-            stored = self._append(event, state.id, state.seq + 1, at=now)
+        for made in decided:
+            stored = self._append(made, state.id, state.seq + 1, at=now)
             state, digest = apply(state, stored), stored.digest
         if decided:
             self._rows.keep(state, digest, before=before)
@@ -180,20 +181,41 @@ class Ledger(Reader):
                 return
             self.append(event)
 
+    def checkpoint(self) -> Event | None:
+        """Record where the chain stands, once a day: the audit channel is told of it with the whole digest."""
+        with self._store.writing():
+            last = self._store.one("select at from events where kind = 'checkpoint' order by id desc limit 1")
+            last = last or self._store.one("select at from events where id = 1")
+            head = self._store.one("select id, digest from events order by id desc limit 1")
+            if last is None or head is None or self._time() - moment(last["at"]) < CHECKPOINT_EVERY:
+                return None
+            stored = self._append(event(Kind.CHECKPOINT, BOT, events=head["id"], head=head["digest"]), None, None)
+        self._tell()
+        return stored
+
+    def begin(self, first: NewEvent, guards: Mapping[str, Guard]) -> Event:
+        """Record what an empty ledger goes on from, and the guards that held there."""
+        with self._store.writing():
+            stored = self._append(first, None, None)
+            self._write_guards(guards)
+        self._tell()
+        return stored
+
     def keep_guards(self, actor: str, guards: Mapping[str, Guard]) -> None:
         """Record which accounts' guards are others than when the bot, or a command, last started on this ledger."""
         with self._store.writing():
-            rows = self._store.run("select account, guard from guards")
-            before = {str(row["account"]): json.loads(row["guard"]) for row in rows}
-            for event in changes(actor, before, guards):
-                self._append(event, None, None)
-            self._store.run("delete from guards")
-            for account, guard in guards.items():
-                self._store.run(
-                    "insert into guards (account, guard) values (:account, :guard)",
-                    {"account": account, "guard": canonical(guard)},
-                )
+            for change in changes(actor, self.guards(), guards):
+                self._append(change, None, None)
+            self._write_guards(guards)
         self._tell()
+
+    def _write_guards(self, guards: Mapping[str, Guard]) -> None:
+        self._store.run("delete from guards")
+        for account, guard in guards.items():
+            self._store.run(
+                "insert into guards (account, guard) values (:account, :guard)",
+                {"account": account, "guard": canonical(guard)},
+            )
 
     def keep_list(self, names: tuple[str, ...]) -> str:
         """Store a list of names once, and return its SHA-256 (of the names, one a line)."""

@@ -1,5 +1,7 @@
 """The tables, as a list of named migrations in SQL that SQLite and PostgreSQL both take. Never edit one; add one."""
 
+from collections.abc import Iterator
+from sqlite3 import complete_statement
 from typing import Final
 
 MIGRATIONS: Final[tuple[tuple[str, str], ...]] = (
@@ -89,9 +91,27 @@ MIGRATIONS: Final[tuple[tuple[str, str], ...]] = (
         create table guards (account text primary key, guard text not null);
         """,
     ),
+    (
+        "0008_checkpoints",
+        """
+        create index events_checkpoints on events (id) where kind = 'checkpoint';
+        """,
+    ),
+    (
+        "0009_homes",
+        """
+        create table homes (person text primary key, opened text not null, shown integer not null);
+        create index cancellations_of on cancellations (requester, id) where carded = 1;
+        """,
+    ),
 )
 
 
-def statements(sql: str) -> list[str]:
-    """Split a migration into its statements; none of them contains a semicolon of its own."""
-    return [statement.strip() for statement in sql.split(";") if statement.strip()]
+def statements(sql: str) -> Iterator[str]:
+    """Yield a migration's statements; those of a trigger end with its own end."""
+    statement = ""
+    for piece in sql.split(";")[:-1]:
+        statement += f"{piece};"
+        if complete_statement(statement):
+            yield statement.strip()
+            statement = ""

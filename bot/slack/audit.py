@@ -7,11 +7,11 @@ from slack_sdk.errors import SlackApiError
 
 from bot.domain.events import Event
 from bot.ledger.ledger import Ledger
+from bot.slack.audit_views import AUDITED, audit_line, short_line
 from bot.slack.message import Message
 from bot.slack.pace import Pace, posting
 from bot.slack.people import SlackDirectory
 from bot.slack.posts import ill_drawn, post
-from bot.slack.views import AUDITED, audit_line, short_line
 
 AUDIT: Final = "audit"
 

@@ -13,8 +13,6 @@ TEXT: Final = 3900
 """Characters of a message's text; chat.update refuses more than 4,000."""
 CUT: Final = "_(The rest is in a file that I send you directly.)_"
 """What stands at the end of an answer that does not fit."""
-DIGITS: Final = 12
-"""How many digits of a digest are shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +59,13 @@ def notice(text: str) -> dict[str, Any]:
 
 
 def when(at: datetime) -> str:
-    """Return a time that each reader sees in their own time zone."""
+    """Return a time within the day, such as a deadline, that each reader sees in their own time zone."""
     return f"<!date^{int(at.timestamp())}^{{time}}|{at:%H:%M} UTC>"
+
+
+def dated(at: datetime) -> str:
+    """Return a time that may lie on another day, as each reader sees it in their own time zone."""
+    return f"<!date^{int(at.timestamp())}^{{date_short_pretty}} {{time}}|{at:%Y-%m-%d %H:%M} UTC>"
 
 
 def section(text: str) -> dict[str, Any]:

@@ -283,3 +283,12 @@ class TestRenewer:
 
         assert before is None
         assert leases.take("something", "two") is not None
+
+
+def test_a_checkpoint_is_made_when_it_is_due(stage: Stage, stack: ExitStack) -> None:
+    """A bot that comes back after a day says where the chain stands, without being asked."""
+    stage.order(CancelJob(job=JOB, statuses=QUEUED_AND_NOTIFIED))
+    stage.clock.turn(24 * 3600)
+    keep(stage, stack)
+
+    assert until(lambda: "checkpoint" in [event.kind for event in stage.ledger.events(after=0)])
