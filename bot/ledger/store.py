@@ -11,6 +11,7 @@ from typing import Any, Final
 from sqlite_utils import Database
 
 from bot.domain.errors import LedgerError
+from bot.ledger import sqlite
 from bot.ledger.schema import MIGRATIONS, statements
 
 BUSY: Final = 5.0
@@ -32,6 +33,7 @@ PRIMARY: Final = 0xFF
 """The bits of an error's code that are the primary one."""
 
 Row = dict[str, Any]
+_ALL: Final = (*MIGRATIONS, *sqlite.MIGRATIONS)
 _Files = tuple[tuple[int, int] | None, ...]
 """Device and inode of the database and of its write-ahead log."""
 
@@ -41,10 +43,11 @@ class Store:
 
     All threads share one connection under one lock: measured faster than a connection for each thread, and a read
     within a transaction of the same thread sees that transaction. Other processes are kept apart by `begin immediate`;
-    a plain `begin` would fail at once, without waiting, when it comes to write.
+    a plain `begin` would fail at once, without waiting, when it comes to write. A file that another connection has just
+    `looked_over` for damage is not looked over again.
     """
 
-    def __init__(self, path: Path, *, readonly: bool = False) -> None:
+    def __init__(self, path: Path, *, readonly: bool = False, looked_over: bool = False) -> None:
         self.path = path
         self._lock = threading.RLock()
         self._depth = 0
@@ -56,9 +59,12 @@ class Store:
                 if not readonly:
                     _use_wal(self._database)
                     self._database.execute("pragma synchronous=full")
-                self._check()
+                if not looked_over:
+                    self._check()
                 self._refuse_newer()
-                if not readonly:
+                if readonly:
+                    self._refuse_others()
+                else:
                     self._migrate()
                     self._files = _files(self._target)
             except BaseException:
@@ -136,19 +142,24 @@ class Store:
         """Raise LedgerError where a newer version made tables: what it keeps in them this one would not."""
         if self.one("select 1 as found from sqlite_master where name = 'migrations'") is None:
             return
-        newer = {str(row["name"]) for row in self.run("select name from migrations")} - {name for name, _ in MIGRATIONS}
+        newer = {str(row["name"]) for row in self.run("select name from migrations")} - {name for name, _ in _ALL}
         if newer:
             raise LedgerError(
                 f"The ledger {self.path} is of a newer version of the bot, with {', '.join(sorted(newer))}.",
                 advice="Nothing was changed. Start that version, or put a backup from before it in the file's place.",
             )
 
+    def _refuse_others(self) -> None:
+        """Raise LedgerError where the file is a database without events."""
+        if self.one("select 1 as found from sqlite_master where name = 'events'") is None:
+            raise LedgerError(f"{self.path} is no ledger of this bot.", advice="Nothing was changed. Check the path.")
+
     def _migrate(self) -> None:
         # Two processes may start at once: the list of what was applied is read inside the write transaction.
         with self.writing():
             self.run("create table if not exists migrations (name text primary key)")
             applied = {row["name"] for row in self.run("select name from migrations")}
-            for name, sql in MIGRATIONS:
+            for name, sql in _ALL:
                 if name in applied:
                     continue
                 for statement in statements(sql):

@@ -19,6 +19,8 @@ HANDS = ("update lists set names = replace(names, 'pump', 'tank')", "delete from
 def tamper(yard: Yard, statement: str) -> None:
     """Change the lists in the ledger's file."""
     with closing(sqlite3.connect(yard.ledger._store.path)) as connection, connection:
+        connection.execute("drop trigger lists_are_not_changed")
+        connection.execute("drop trigger lists_are_not_removed")
         connection.execute(statement)
 
 

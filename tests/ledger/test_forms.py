@@ -13,7 +13,7 @@ from bot.domain.events import Kind
 from bot.domain.offer import CANCEL_JOB
 from tests.builders import confirm, requested, show_preview
 from tests.ledger.conftest import Open
-from tests.ledger.raw import database
+from tests.ledger.raw import forging
 
 
 def older_preview(state: State, now: datetime) -> Decided:
@@ -47,7 +47,7 @@ def test_older_state_rows_are_folded_anew(opened: Open, path: Path) -> None:
     ledger = opened()
     ledger.order(requested())
     ledger.decide(1, older_preview)
-    with database(path) as older:
+    with forging(path) as older:
         older.execute("delete from forms")
         older.execute("update cancellations set state = '{\"id\": 1}'")
 
@@ -58,7 +58,7 @@ def test_older_state_rows_are_folded_anew(opened: Open, path: Path) -> None:
 def older_ledger(opened: Open, path: Path) -> None:
     """Leave a ledger as an older version of the bot did, its state rows in that version's form."""
     opened().order(requested())
-    with database(path) as older:
+    with forging(path) as older:
         older.execute("delete from forms")
         older.execute("update cancellations set state = '{\"id\": 1}', due = null, alone = 9")
 
@@ -75,7 +75,7 @@ OLDER = (
 def test_rows_from_before_an_upgrade_are_no_tampering(opened: Open, path: Path, before: str) -> None:
     """Between an upgrade and its first start `verify` holds the chain, and says that the rows are older."""
     older_ledger(opened, path)
-    with database(path) as older:
+    with forging(path) as older:
         older.executescript(before)
     found = opened(readonly=True).verify()
 
@@ -96,7 +96,7 @@ def test_tampering_from_before_an_upgrade_is_found(
 ) -> None:
     """In an older form, too, a changed event, a changed list and a row that no event opened are found."""
     older_ledger(opened, path)
-    with database(path) as older:
+    with forging(path) as older:
         older.executescript(before)
         older.execute(statement)
 
@@ -119,7 +119,7 @@ def test_rows_of_another_version_are_folded_anew(
 ) -> None:
     """Whoever goes to another version and back has the rows folded into his own form, whichever forms are listed."""
     opened().order(requested())
-    with database(path) as newer:
+    with forging(path) as newer:
         newer.executemany("insert into forms (form) values (?)", [(form,) for form in others])
         newer.execute("delete from forms where form = :form and not :also", {"form": FORM, "also": also})
         newer.execute("update cancellations set state = '{\"id\": 1}'")
@@ -132,7 +132,7 @@ def test_rows_of_this_form_are_left_alone(opened: Open, path: Path) -> None:
     """Rows in this version's form are not touched at the start: a forged one stays to be found by `verify`."""
     ledger = opened()
     ledger.order(requested())
-    with database(path) as forged:
+    with forging(path) as forged:
         forged.execute("update cancellations set state = replace(state, 'Checking', 'Approved')")
 
     assert not opened().honest(1)

@@ -53,7 +53,7 @@ def test_a_hand_in_the_table_is_seen(ledger: Ledger, path: Path, hand: str) -> N
     """Who changes what is kept, so that the next start sees no change, is found out."""
     ledger.keep_guards("bot", STRICT)
     ledger.keep_guards("bot", LAX)
-    with raw.database(path) as connection:
+    with raw.forging(path) as connection:
         connection.execute(hand)
 
     with pytest.raises(TamperedError, match="guard kept of account prod"):

@@ -11,14 +11,14 @@ from typing import Final
 import pytest
 
 from bot.domain.errors import LedgerError
-from bot.domain.events import BOT, Kind, NewEvent
+from bot.domain.events import BOT
+from bot.ledger import sqlite
 from bot.ledger.ledger import Ledger
 from bot.ledger.schema import MIGRATIONS
-from tests.builders import Clock, requested
+from tests.builders import OF_NOTHING, Clock, requested
 from tests.ledger import raw
 from tests.ledger.conftest import Open
 
-CHECKPOINT: Final = NewEvent(kind=Kind.CHECKPOINT, actor=BOT, body={"v": 1})
 UNCHANGED: Final = "Nothing was changed."
 LOCKED: Final = "Nothing was changed. Try again; if it goes on, look who else has the file open."
 
@@ -56,7 +56,7 @@ def test_a_file_that_is_removed_is_not_written_on(ledger: Ledger, path: Path, wh
         gone.write_bytes(content)
 
     assert "was removed or replaced" in refused(lambda: ledger.order(requested()))
-    assert UNCHANGED in refused(lambda: ledger.append(CHECKPOINT))
+    assert UNCHANGED in refused(lambda: ledger.append(OF_NOTHING))
     kept.replace(gone)
     assert 2 == ledger.order(requested()).id
     assert 2 == ledger.verify().events
@@ -105,7 +105,7 @@ def test_every_thread_is_told_of_a_lock(ledger: Ledger, path: Path) -> None:
     said: list[str] = []
     works = (
         lambda: ledger.order(requested()),
-        lambda: ledger.append(CHECKPOINT),
+        lambda: ledger.append(OF_NOTHING),
         lambda: ledger.slots.reserve("q", "job", 0.2),
         lambda: ledger.slots.push("q", "job", 1.0),
         lambda: ledger.leases.take("a", "me"),
@@ -180,7 +180,7 @@ def test_a_newer_ledger_is_refused(path: Path, clock: Clock, readonly: bool) -> 
     said = refused(lambda: Ledger.open(path, now=clock, readonly=readonly))
 
     assert f"The ledger {path} is of a newer version of the bot, with 9999_more. {UNCHANGED}" in said
-    assert len(MIGRATIONS) + 1 == raw.one(path, "select count(*) from migrations")
+    assert len(MIGRATIONS) + len(sqlite.MIGRATIONS) + 1 == raw.one(path, "select count(*) from migrations")
 
 
 def test_a_row_that_cannot_be_read_says_which(opened: Open, path: Path) -> None:

@@ -1,13 +1,14 @@
 """The outbox remembers what Slack was shown, and knows what it was not."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from bot.domain.cancellation import Phase
 from bot.domain.events import NewEvent
 from bot.ledger.ledger import Ledger
 from bot.ledger.outbox import CardRow
-from tests.builders import ANN, WAITING, confirm, refuse_order, requested, show_preview, void
+from tests.builders import ANN, BOB, NOW, WAITING, confirm, refuse_order, requested, show_preview, void
 from tests.ledger.conftest import Open
 
 
@@ -133,3 +134,20 @@ def test_what_was_shown_outlives_a_restart(opened: Open) -> None:
         again.outbox.cursor("audit"),
         getattr(again.outbox.card(identity), "ts", None),
     )
+
+
+def test_who_opened_their_home(opened: Open) -> None:
+    """Who has opened their Home, and what it shows, outlives a restart, until it is forgotten."""
+    box, hour = opened().outbox, timedelta(hours=1)
+    box.open_home(ANN, NOW - hour)
+    box.open_home(BOB, NOW)
+    box.show_home(BOB, 7)
+    again = opened().outbox
+
+    assert ({ANN: 0, BOB: 7}, {BOB: 7}) == (again.homes(since=NOW - hour), again.homes(since=NOW - hour / 2))
+
+    again.open_home(BOB, NOW)
+    assert {ANN: 0, BOB: 0} == again.homes(since=NOW - hour)
+    again.forget_home(BOB)
+    again.show_home(BOB, 8)
+    assert {ANN: 0} == again.homes(since=NOW - hour)

@@ -8,7 +8,7 @@ from bot.domain import decisions
 from bot.domain.account import Approval
 from bot.domain.cancellation import Phase, State
 from bot.domain.decisions import Decided, Decision
-from bot.domain.events import BOT, Kind, NewEvent
+from bot.domain.events import NewEvent
 from bot.domain.order import Cancel
 from bot.ledger.ledger import Ledger
 from tests.builders import (
@@ -38,8 +38,6 @@ from tests.builders import (
     void,
     withdraw,
 )
-
-CHECKPOINT = NewEvent(kind=Kind.CHECKPOINT, actor=BOT, body={"v": 1})
 
 
 def lead(ledger: Ledger, *made: Decision, actor: str = ANN, order: Cancel = ORDER) -> int:
@@ -213,3 +211,19 @@ def test_the_window_is_summed_within_the_confirmation(ledger: Ledger) -> None:
     phases = [made.phase for each in (first, second) if isinstance(made := ledger.decide(each, alone), State)]
 
     assert [Phase.APPROVED, Phase.WAITING_APPROVAL] == phases
+
+
+def test_somebodys_latest(ledger: Ledger) -> None:
+    """Somebody's own cancellations are found by an index, newest first, those without a card left out."""
+    mine = [ledger.order(requested()).id for _ in range(3)]
+    other = ledger.order(requested(actor=BOB)).id
+    for number in (*mine[:2], other):
+        ledger.decide(number, show_preview())
+    plan = ledger._store.run(
+        "explain query plan select state from cancellations where carded = 1 and requester = :who order by id desc",
+        {"who": ANN},
+    )
+
+    assert [2, 1] == [state.id for state in ledger.latest_of(ANN, 5)]
+    assert [2] == [state.id for state in ledger.latest_of(ANN, 1)]
+    assert ["SEARCH cancellations USING INDEX cancellations_of (requester=?)"] == [row["detail"] for row in plan]

@@ -7,12 +7,10 @@ from typing import Final
 
 import pytest
 
-from bot.domain.events import BOT, Kind, NewEvent
 from bot.ledger.ledger import Ledger
-from tests.builders import Clock
+from tests.builders import OF_NOTHING, Clock
 from tests.ledger.conftest import Open
 
-CHECKPOINT: Final = NewEvent(kind=Kind.CHECKPOINT, actor=BOT, body={"v": 1})
 SQLITE_ONLY: Final = (
     "autoincrement",
     "blob",
@@ -38,10 +36,10 @@ def stuck(ledger: Ledger, milliseconds: int = 30) -> None:
 
 def test_an_audit_reads_while_the_bot_writes(ledger: Ledger, opened: Open) -> None:
     """A reader is not kept out by a write that is under way, and sees it whole or not at all."""
-    ledger.append(CHECKPOINT)
+    ledger.append(OF_NOTHING)
     reader = opened(readonly=True)
     with ledger._store.writing():
-        ledger.append(CHECKPOINT)
+        ledger.append(OF_NOTHING)
         during = reader.verify().events
 
     assert (1, 2) == (during, reader.verify().events)
@@ -50,7 +48,7 @@ def test_an_audit_reads_while_the_bot_writes(ledger: Ledger, opened: Open) -> No
 def test_an_audit_reads_what_the_bot_left(path: Path, clock: Clock, opened: Open) -> None:
     """A ledger whose writer has left cleanly is read as well, and stays as it is."""
     ledger = Ledger.open(path, now=clock)
-    ledger.append(CHECKPOINT)
+    ledger.append(OF_NOTHING)
     ledger.close()
     before = path.read_bytes()
     reader = opened(readonly=True)
@@ -64,7 +62,7 @@ def test_any_name_is_read(tmp_path: Path, clock: Clock, name: str) -> None:
     """The file may have any name: nothing in it is taken for a part of an address."""
     path = tmp_path / name
     writer = Ledger.open(path, now=clock)
-    writer.append(CHECKPOINT)
+    writer.append(OF_NOTHING)
     writer.close()
     reader = Ledger.open(path, now=clock, readonly=True)
     found = reader.verify().events
@@ -75,12 +73,12 @@ def test_any_name_is_read(tmp_path: Path, clock: Clock, name: str) -> None:
 
 def test_a_reader_does_not_stop_the_bot(ledger: Ledger, path: Path) -> None:
     """A reader in the middle of its reading does not keep the bot from writing."""
-    ledger.append(CHECKPOINT)
+    ledger.append(OF_NOTHING)
     stuck(ledger)
     with closing(sqlite3.connect(path)) as reader:
         reader.execute("begin")
         reader.execute("select * from events").fetchall()
-        stored = ledger.append(CHECKPOINT)
+        stored = ledger.append(OF_NOTHING)
         reader.execute("rollback")
 
     assert 2 == stored.id

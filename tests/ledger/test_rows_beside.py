@@ -8,7 +8,7 @@ from bot.domain.cancellation import Phase, State
 from bot.domain.errors import TamperedError
 from bot.ledger.ledger import Ledger
 from tests.builders import confirm, requested, show_preview
-from tests.ledger.raw import database
+from tests.ledger.raw import forging
 
 
 def waiting(ledger: Ledger) -> State:
@@ -22,7 +22,7 @@ def waiting(ledger: Ledger) -> State:
 def test_a_forged_state_is_found(ledger: Ledger, path: Path) -> None:
     """A state row that says more than its events is named by `verify`, though the chain itself holds."""
     waiting(ledger)
-    with database(path) as forged:
+    with forging(path) as forged:
         forged.execute(
             "update cancellations set state = replace(state, :now, :then)",
             {"now": Phase.WAITING_CONFIRMATION.value, "then": Phase.APPROVED.value},
@@ -44,7 +44,7 @@ def test_honest_rows_hold(ledger: Ledger) -> None:
 def test_a_changed_list_is_found(ledger: Ledger, path: Path) -> None:
     """A list of names that was changed does not have its SHA-256 any more, and `verify` names it."""
     key = ledger.keep_list(("pump-1", "pump-2"))
-    with database(path) as forged:
+    with forging(path) as forged:
         forged.execute("update lists set names = 'pump-9'")
 
     with pytest.raises(TamperedError, match=f"the list {key} does not have that SHA-256"):

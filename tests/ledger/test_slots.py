@@ -151,3 +151,14 @@ def test_how_far_ahead(slots: Slots) -> None:
     lengths += [slots.ahead("q", "job"), slots.ahead("q", "job")]
 
     assert [0, 1.02, 1.02] == [round(length, 6) for length in lengths]
+
+
+def test_what_is_reserved_of_a_quota(slots: Slots) -> None:
+    """Of each operation of a quota one can read how far ahead it is reserved, and how much wider it is spaced."""
+    reserved(slots, 5)
+    slots.push("q", "devices", 30)
+    slots.push("other", "job", 30)
+    found = {name: (round(ahead, 6), slow) for name, (ahead, slow) in slots.of("q").items()}
+
+    assert {"devices": (30.0, 2.0), "job": (1.02, 1.0)} == found
+    assert {} == slots.of("nobody's")

@@ -11,15 +11,14 @@ from typing import Final
 import pytest
 
 from bot.domain.errors import LedgerError
-from bot.domain.events import BOT, Kind, NewEvent
+from bot.ledger import sqlite
 from bot.ledger.ledger import Ledger
 from bot.ledger.schema import MIGRATIONS, statements
 from bot.ledger.store import BUSY, Store
-from tests.builders import TAKEN, WAITING, Clock, confirm, requested
+from tests.builders import OF_NOTHING, TAKEN, WAITING, Clock, confirm, requested
 from tests.ledger import raw
 from tests.ledger.conftest import Open
 
-CHECKPOINT: Final = NewEvent(kind=Kind.CHECKPOINT, actor=BOT, body={"v": 1})
 SQLITE_ONLY: Final = (
     "autoincrement",
     "blob",
@@ -60,7 +59,7 @@ def test_the_file_is_the_owners_alone(path: Path, clock: Clock, mask: int, befor
             path.touch()
             path.chmod(before)
         ledger = Ledger.open(path, now=clock)
-        ledger.append(CHECKPOINT)
+        ledger.append(OF_NOTHING)
         modes = {each.name: oct(each.stat().st_mode & 0o777) for each in path.parent.iterdir()}
         ledger.close()
 
@@ -87,6 +86,9 @@ def test_how_it_writes(ledger: Ledger, pragma: str, value: object) -> None:
     assert 5.0 == BUSY
 
 
+ALL: Final = (*MIGRATIONS, *sqlite.MIGRATIONS)
+"""What a new file gets, in this order."""
+
 # --- migrations ----------------------------------------------------------------------------------------------------
 
 
@@ -103,21 +105,21 @@ def test_migrations_are_applied_once(opened: Open, path: Path) -> None:
     opened()
 
     assert before == schema(path)
-    assert len(MIGRATIONS) == raw.one(path, "select count(*) from migrations")
+    assert len(ALL) == raw.one(path, "select count(*) from migrations")
 
 
-@pytest.mark.parametrize("known", range(len(MIGRATIONS)))
+@pytest.mark.parametrize("known", range(len(ALL)))
 def test_an_older_ledger_is_brought_up(opened: Open, path: Path, tmp_path: Path, known: int) -> None:
     """A ledger that an older version made ends with the same tables as a new one, and keeps its events."""
     with raw.database(path) as connection:
         connection.execute("create table migrations (name text primary key)")
-        for name, sql in MIGRATIONS[:known]:
+        for name, sql in ALL[:known]:
             connection.executescript(sql)
             connection.execute("insert into migrations (name) values (?)", (name,))
     new = Store(tmp_path / "new.db")
     new.close()
     ledger = opened()
-    ledger.append(CHECKPOINT)
+    ledger.append(OF_NOTHING)
 
     assert [sql for sql in schema(tmp_path / "new.db") if "migrations" not in sql] == [
         sql for sql in schema(path) if "migrations" not in sql
@@ -137,11 +139,12 @@ def test_a_migration_that_fails_leaves_nothing(path: Path) -> None:
 
 
 def test_migrations_have_names_of_their_own() -> None:
-    """Migrations are numbered in order, each name once."""
-    names = [name for name, _ in MIGRATIONS]
+    """Migrations are numbered in order, each name once; those for SQLite alone by themselves."""
+    for prefix, kept in (("", MIGRATIONS), ("sqlite_", sqlite.MIGRATIONS)):
+        names = [name.removeprefix(prefix) for name, _ in kept]
 
-    assert sorted(set(names)) == names
-    assert [f"{number:04}" for number in range(1, len(names) + 1)] == [name[:4] for name in names]
+        assert sorted(set(names)) == names
+        assert [f"{number:04}" for number in range(1, len(names) + 1)] == [name[:4] for name in names]
 
 
 TABLE = r"create table \w+ \((?P<columns>.*)\)"
@@ -152,7 +155,7 @@ INDEX = r"create (unique )?index \w+ on \w+ \(\w+(, \w+)*\)( where [^;]+)?"
 @pytest.mark.parametrize("statement", [each for _, sql in MIGRATIONS for each in statements(sql)])
 def test_the_tables_are_plain_sql(statement: str) -> None:
     """Every migration is a table of types that both engines have, or an index: nothing that only SQLite takes."""
-    text = re.sub(r"\s+", " ", statement).strip()
+    text = re.sub(r"\s+", " ", statement).strip().removesuffix(";")
     table = re.fullmatch(TABLE, text)
     columns = re.split(r", (?![^(]*\))", table["columns"].strip()) if table else []
 
@@ -207,7 +210,7 @@ def test_a_failed_block_leaves_the_store_usable(ledger: Ledger) -> None:
     with pytest.raises(LedgerError), ledger._store.writing():
         ledger._store.run("insert into nowhere values (1)")
 
-    assert 1 == ledger.append(CHECKPOINT).id
+    assert 1 == ledger.append(OF_NOTHING).id
 
 
 # --- what can go wrong ---------------------------------------------------------------------------------------------
@@ -361,4 +364,4 @@ def test_a_closed_ledger_is_an_error(path: Path, clock: Clock) -> None:
     ledger.close()
 
     with pytest.raises(LedgerError, match="closed database"):
-        ledger.append(CHECKPOINT)
+        ledger.append(OF_NOTHING)
