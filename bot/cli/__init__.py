@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from bot.cli import audit, cancel, check, demo, run
+from bot.cli import afresh, audit, cancel, check, demo, export, options, run, verify
 from bot.domain.errors import ConfigError, Error, UsageError
 
 CONFIG: Final = "OTA_BOT_CONFIG"
@@ -57,15 +57,75 @@ def _cancel(command: argparse.ArgumentParser) -> None:
 
 def _audit(command: argparse.ArgumentParser) -> None:
     verbs = command.add_subparsers(title="commands", dest="verb", required=True, metavar="COMMAND")
-    verifying = verbs.add_parser(
-        "verify", help="recompute every digest of the ledger", description="Recompute every digest of the ledger."
+    _verify(verbs.add_parser("verify", help="prove the ledger", description=verify.__doc__))
+    _list(verbs.add_parser("list", help="list the cancellations, newest first", description=audit.listed.__doc__))
+    showing = verbs.add_parser("show", help="tell one cancellation's whole story", description=audit.show.__doc__)
+    showing.add_argument("id", type=options.number, metavar="ID", help="the cancellation's number, as 7 or #7")
+    _needs_config(showing)
+    showing.set_defaults(do=audit.show)
+    _continue(verbs.add_parser("continue", help="begin a new ledger after another", description=afresh.__doc__))
+    _export(verbs.add_parser("export", help="write the events, or one folder", description=export.export.__doc__))
+
+
+def _verify(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--witness",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="an export (JSON) of the audit channel, or a folder of its days; may be given several times",
     )
-    _needs_config(verifying)
-    verifying.set_defaults(do=audit.verify)
-    listing = verbs.add_parser("list", help="list the cancellations, newest first", description=audit.listed.__doc__)
-    listing.add_argument("--broke-glass", action="store_true", help="only those that went on without their approval")
-    _needs_config(listing)
-    listing.set_defaults(do=audit.listed)
+    _needs_config(command)
+    command.set_defaults(do=verify.verify)
+
+
+def _continue(command: argparse.ArgumentParser) -> None:
+    command.add_argument("old", type=Path, metavar="OLD", help="the ledger's file that is closed; it stays as it is")
+    _needs_config(command)
+    command.set_defaults(do=afresh.go_on)
+
+
+def _list(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--account", metavar="NAME", help="only those on this account")
+    command.add_argument(
+        "--person", metavar="ID", help="only those in which this person did anything, as U0… or cli:ann"
+    )
+    command.add_argument("--job", metavar="ID", help="only those of this job")
+    command.add_argument(
+        "--device", metavar="NAME", help="only those that name this device, in the order or in the plan"
+    )
+    command.add_argument(
+        "--since", type=options.since, metavar="TIME", help="asked for then or later: a date or a date-time, of UTC"
+    )
+    command.add_argument(
+        "--until", type=options.until, metavar="TIME", help="asked for then or earlier; a date includes that day"
+    )
+    command.add_argument(
+        "--state",
+        type=options.state,
+        action="append",
+        default=[],
+        metavar="WORD",
+        help="only those that are so now, as partly-done; may be given several times",
+    )
+    command.add_argument("--broke-glass", action="store_true", help="only those that went on without their approval")
+    _needs_config(command)
+    command.set_defaults(do=audit.listed)
+
+
+def _export(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "id", type=options.number, nargs="?", metavar="ID", help="the cancellation (default: all events)"
+    )
+    command.add_argument("--format", choices=("jsonl", "csv"), help="how the events are written (default: jsonl)")
+    command.add_argument(
+        "--to",
+        type=Path,
+        metavar="FOLDER",
+        help="a new folder, for you alone, for all there is of ID: story, events, plan, lists, calls, and their check",
+    )
+    _needs_config(command)
+    command.set_defaults(do=export.export)
 
 
 def _needs_config(command: argparse.ArgumentParser) -> None:

@@ -2,43 +2,45 @@
 
 import argparse
 import sys
+from contextlib import closing
 
-from bot.cli.shown import say
-from bot.config import load
-from bot.domain.errors import TamperedError
-from bot.domain.wording import on_one_line, one_line
-from bot.wiring import open_ledger
+from bot.cli.reads import Found, opened, whole
+from bot.cli.tables import facts, print_list, print_story, printing
+from bot.domain.sought import Sought
+from bot.domain.story import told
 
 
 def listed(given: argparse.Namespace) -> int:
-    """Print every cancellation, newest first; with --broke-glass those that went on without their approval, and why."""
-    ledger = open_ledger(load(given.config, given.environ, needs=frozenset()), readonly=True)
-    try:
-        for state in ledger.broke_glass() if given.broke_glass else ledger.every():
-            say(one_line(state))
-            if state.broke_glass is not None:
-                mark = state.broke_glass
-                say(f"    glass broken by {mark.actor} at {mark.at:%Y-%m-%d %H:%M} UTC: {on_one_line(mark.reason)}")
-    finally:
-        ledger.close()
+    """Print the cancellations, newest first; of several options all have to hold, and all times are UTC."""
+    sought = Sought(
+        account=given.account,
+        person=given.person,
+        job=given.job,
+        device=given.device,
+        since=given.since,
+        until=given.until,
+        phases=frozenset(given.state),
+        broke_glass=given.broke_glass,
+    )
+    with closing(opened(given)) as ledger, printing() as console:
+        found = Found(ledger, sought)
+        print_list(found, console)
+    if not found.count:
+        nothing = "The ledger has no cancellations." if sought.everything else "Nothing in the ledger matches."
+        print(nothing, file=sys.stderr)
+    if found.dark:
+        print(
+            f"Not looked at: {found.dark:,} that match otherwise. They were ordered by job and name no devices, so"
+            f" the ledger does not say whether {sought.device} was among them.",
+            file=sys.stderr,
+        )
     return 0
 
 
-def verify(given: argparse.Namespace) -> int:
-    """Recompute every digest; 1 at the first event that does not hold."""
-    ledger = open_ledger(load(given.config, given.environ, needs=frozenset()), readonly=True)
-    try:
-        found = ledger.verify()
-    except TamperedError as error:
-        print(f"TAMPERED: {error.message}.", file=sys.stderr)
-        return 1
-    finally:
-        ledger.close()
-    print(f"The chain holds: {found.events:,} events, {found.cancellations:,} cancellations, head {found.head}.")
-    print("Proved: no event was changed, removed from the middle, inserted or moved.")
-    if found.older:
-        print("Not looked at: the state rows, which are from before the bot was upgraded. It folds them anew from the")
-        print("events at its next start.")
-    print("Not proved: that no events were cut off at the end. The audit channel's last line names an event and its")
-    print("first twelve digits: it has to be here, with these.")
+def show(given: argparse.Namespace) -> int:
+    """Tell one cancellation's whole story in order: who, when, why, counts, calls and what the cloud answered."""
+    with closing(opened(given)) as ledger:
+        state, story = whole(ledger, given.id)
+    with printing() as console:
+        print_story(facts(state), told(story), console)
     return 0

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 
 from bot.cli.reach import reach_directly
@@ -29,11 +30,18 @@ def demo(given: argparse.Namespace) -> int:
         if not given.tour:
             world.another()
             print(
-                f"\n== Now you: {world.stage.slack.url} ==\n   Open it in a browser; Ctrl-C here ends it.", flush=True
+                f"\n== Now you: {world.stage.slack.url} ==\n   Open it in a browser; Ctrl-C here ends it.\n"
+                f"   Its ledger, while it is there: {_command()} audit list --config {world.folder}/ota-bot.toml",
+                flush=True,
             )
             while not threading.Event().wait(0.5):  # in steps, so that no signal is missed
                 pass
     return 0
+
+
+def _command() -> Path:
+    """Return the path of `ota-bot` beside the interpreter that runs this."""
+    return Path(sys.executable).with_name("ota-bot")
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:

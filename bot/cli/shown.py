@@ -41,7 +41,12 @@ class TerminalReporter:
 
 def say(text: str) -> None:
     """Print what people and clouds wrote, without what would steer the terminal: it could hide what is asked."""
-    print("".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in text))
+    print(printable(text))
+
+
+def printable(text: str) -> str:
+    """Return `text` with everything that would steer a terminal replaced."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in text)
 
 
 def what_to_type(state: State) -> tuple[str, str]:

@@ -271,4 +271,5 @@ def one_line(state: State) -> str:
     """Return a cancellation on one line of a list, as plain text."""
     size = f" · {tasks(state.size)}" if state.plan is not None and state.plan.statuses else ""
     what = f"{target(state.order)} on {state.account}{size}"
-    return f"#{state.id} {state.phase.value} · {what} · {state.requester} · {state.at:%Y-%m-%d %H:%M} UTC"
+    glass = " · glass broken" if state.broke_glass is not None else ""
+    return f"#{state.id} {state.phase.value} · {what} · {state.requester} · {state.at:%Y-%m-%d %H:%M} UTC{glass}"

@@ -1,27 +1,22 @@
-"""Lists of devices as CSV files: which event brings one, and what is in it. Pure.
+"""Lists of devices as CSV files: which event brings one, and what is in it. Pure."""
 
-RFC 4180 by the csv module. Spreadsheets run what looks like a formula, and names and messages come from elsewhere: such
-cells begin with an apostrophe (https://owasp.org/www-community/attacks/CSV_Injection).
-"""
-
-import csv
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from typing import Final
 
 from bot.domain.cancellation import REPEATABLE, State
 from bot.domain.events import Event, Kind
 from bot.domain.leftover import MOVED_OR_OURS, Leftover, Names, absent, leftovers
+from bot.domain.spreadsheet import line
+from bot.domain.witness import DIGITS
 from bot.domain.wording import number
 from bot.slack.escape import code, safe
-from bot.slack.message import DIGITS, Message
+from bot.slack.message import Message
 
 FEW: Final = 10
 """Devices that are named in a message; more are in a file."""
 COLUMNS: Final = ("device", "job", "why", "call", "code", "message")
 PLANNED: Final = ("device", "job")
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,13 +100,5 @@ def unattached(sheet: Sheet, why: str) -> Message:
 
 def written(rows: Iterable[Leftover], columns: Sequence[str] = COLUMNS) -> bytes:
     """Write devices as CSV in UTF-8."""
-    text = StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([_harmless(str(getattr(row, column) or "")) for column in columns])
-    return text.getvalue().encode("utf-8", "replace")
-
-
-def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+    cells = ([getattr(row, column) or "" for column in columns] for row in rows)
+    return "".join(map(line, (columns, *cells))).encode("utf-8", "replace")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.playground.cloud.aliyun_cloud import AliyunCloud
+from tests.cli.auditing import auditor  # noqa: F401 - a fixture
 from tests.cli.stage import COUNTS, JOB, KEY_ID, KEY_SECRET, Terminal
 
 
