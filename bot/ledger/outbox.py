@@ -1,8 +1,10 @@
-"""What Slack has been shown so far: each cancellation's card, and a cursor for each line-by-line sink."""
+"""What Slack has been shown so far: each cancellation's card, each person's Home, and a cursor for each sink."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
+from bot.domain.events import stamp
 from bot.ledger.store import Store
 
 MOST_PARTS: Final = 1000
@@ -28,7 +30,7 @@ class CardRow:
 
 
 class Outbox:
-    """The tables `cards` and `cursors`."""
+    """The tables `cards`, `cursors` and `homes`."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -100,3 +102,26 @@ class Outbox:
             " on conflict (sink) do update set event = excluded.event",
             {"sink": sink, "event": event},
         )
+
+    def open_home(self, user: str, at: datetime) -> None:
+        """Store that somebody opened their Home."""
+        self._store.run(
+            "insert into homes (person, opened, shown) values (:person, :at, 0)"
+            " on conflict (person) do update set opened = excluded.opened, shown = 0",
+            {"person": user, "at": stamp(at)},
+        )
+
+    def homes(self, *, since: datetime) -> dict[str, int]:
+        """Return who has opened their Home since then, with what it shows: a number that stands for a view."""
+        rows = self._store.run(
+            "select person, shown from homes where opened >= :since order by opened", {"since": stamp(since)}
+        )
+        return {row["person"]: row["shown"] for row in rows}
+
+    def show_home(self, user: str, shown: int) -> None:
+        """Store what somebody's Home shows."""
+        self._store.run("update homes set shown = :shown where person = :person", {"person": user, "shown": shown})
+
+    def forget_home(self, user: str) -> None:
+        """Forget that somebody opened their Home."""
+        self._store.run("delete from homes where person = :person", {"person": user})

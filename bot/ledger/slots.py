@@ -61,6 +61,16 @@ class Slots:
         now = self._now().timestamp()
         return self._row(quota, operation, now)[0] - now
 
+    def of(self, quota: str) -> dict[str, tuple[float, float]]:
+        """Return, for each operation of a quota, the seconds to its next slot, and how many times wider it is spaced.
+
+        It is wider than 1 after throttling answers, and until so many slots were taken since.
+        """
+        now = self._now().timestamp()
+        rows = self._store.run("select operation from slots where quota = :quota order by operation", {"quota": quota})
+        found = {row["operation"]: self._row(quota, row["operation"], now) for row in rows}
+        return {operation: (free_at - now, slow) for operation, (free_at, slow) in found.items()}
+
     def _row(self, quota: str, operation: str, now: float) -> tuple[float, float]:
         row = self._store.one(
             "select free_at, slow from slots where quota = :quota and operation = :operation",

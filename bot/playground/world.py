@@ -47,7 +47,7 @@ CAST: Final[Mapping[str, str]] = {
     GUS: "guest",
 }
 """Whom one may act as on the page, and what they may do."""
-HOME: Final = False
+HOME: Final = True
 """Whether the app has a Home tab, as manifest.yml says; a test holds it."""
 SHORTCUTS: Final[Mapping[str, str]] = {"cancel_form": "Cancel OTA tasks"}
 """The app's global shortcuts, names by callback_id, as manifest.yml says; a test holds it."""

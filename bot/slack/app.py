@@ -24,6 +24,7 @@ from bot.slack.actions import Actions
 from bot.slack.commands import IN_TIME, Commands
 from bot.slack.form import Form
 from bot.slack.form_views import REDRAWING
+from bot.slack.home import Homes
 from bot.slack.message import Message, said
 from bot.slack.people import foreign_team, text_at
 from bot.slack.reason_views import BUTTON_OF
@@ -34,6 +35,7 @@ from bot.slack.watch import Lost, Watch
 
 ANY: Final = re.compile("")
 """Matches every id: a listener that Bolt does not find would mean no acknowledgement, and a warning sign in Slack."""
+PERSON: Final = re.compile("[UW][A-Z0-9]{2,20}")
 LISTENERS: Final = 40
 """Threads for answers; each is busy for milliseconds, or for 1.5 s while Slack is asked who somebody is."""
 GREETING: Final = 1.0
@@ -67,6 +69,7 @@ class SlackApp:
         *,
         form: Form,
         reasons: Reasons,
+        homes: Homes,
         timer: Callable[[], float],
         halt: Halt,
         give_up: Callable[[Lost], None] = lambda _lost: None,
@@ -76,6 +79,7 @@ class SlackApp:
         self._actions = actions
         self._form = form
         self._reasons = reasons
+        self._homes = homes
         self._timer = timer
         self._halt = halt
         self._pool = ThreadPoolExecutor(LISTENERS, thread_name_prefix="listener")
@@ -87,6 +91,7 @@ class SlackApp:
         self._app.view_submission(ANY)(self._sent)
         self._app.view_closed(ANY)(actions.unknown)
         self._app.shortcut(ANY)(self._shortcut)
+        self._app.event(ANY)(self._happened)
         self._app.error(self._failed)
         self._handler = Handler(self._app, app_token, timer=timer)
         self._over, self._deaf = threading.Event(), threading.Event()
@@ -155,6 +160,8 @@ class SlackApp:
     ) -> BoltResponse | None:
         own = context.authorize_result
         team = foreign_team(body, team=own.team_id if own else None, enterprise=own.enterprise_id if own else None)
+        if team is not None and body.get("type") == "event_callback":
+            return ack()  # nobody did anything that could be refused
         if team is not None:
             return self._actions.foreign(ack, body, team)
         next()
@@ -199,6 +206,12 @@ class SlackApp:
             ack()
             self._actions.tell(body, said(LATE))
         return None
+
+    def _happened(self, ack: Ack, body: dict[str, Any]) -> None:
+        ack()
+        opened = [text_at(body, "event", name) for name in ("type", "tab")] == ["app_home_opened", "home"]
+        if opened and PERSON.fullmatch(text_at(body, "event", "user")):
+            self._homes.opened(text_at(body, "event", "user"))
 
     def _failed(self, error: Exception) -> None:
         log.error("listener_failed", exc_info=error)

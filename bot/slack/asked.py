@@ -1,7 +1,7 @@
 """Whom a card's events ask or tell, in its thread and directly: approvers, and whoever asked for it. Pure.
 
 Edits ring no phone, so that each change that needs or informs somebody is a new message that mentions exactly them.
-Who did it is named directly alone, where that rings nobody; the card names them anyway.
+Who did it is mentioned directly alone, where that rings nobody; the thread names them without ringing.
 """
 
 from collections.abc import Callable
@@ -67,10 +67,10 @@ def calls(event: Event, state: State) -> bool:
     return asks(event, state) or (bool(state.needs) and event.kind in TELLING)
 
 
-def thread_reply(event: Event, state: State, approvers: Approvers) -> Message | None:
-    """Return what an event of the approval adds to the card's thread, or `None`."""
+def thread_reply(event: Event, state: State, approvers: Approvers, by: str | None = None) -> Message | None:
+    """Return what an event of the approval adds to the card's thread, or `None`; `by` is what its actor is called."""
     maker = _REPLIES.get(event.kind)
-    return maker(event, state, approvers) if maker and state.needs else None
+    return maker(event, state, approvers, safe(by or event.actor, 100)) if maker and state.needs else None
 
 
 def direct(event: Event, state: State, approvers: Approvers, link: str) -> tuple[tuple[str, Message | None], ...]:
@@ -83,7 +83,8 @@ def direct(event: Event, state: State, approvers: Approvers, link: str) -> tuple
     if event.kind in ASKING:
         if _needless(event, state):
             return ()
-        text = f"{_asked(event, state, by=mention(state.requester))} {link}".rstrip()
+        asked_for = "" if event.kind == Kind.BROKE_GLASS else f", asked for by {mention(state.requester)}"
+        text = f"{_asked(event, state, mention(state.requester), asked_for)} {link}".rstrip()
         others, missing = [one for one in approvers.people if one != state.requester], approvers.besides(state)
         return tuple((one, Message(text=text) if one in missing else None) for one in others[:MOST_DIRECT])
     told = _told(event, state, by=mention(event.actor))
@@ -92,31 +93,29 @@ def direct(event: Event, state: State, approvers: Approvers, link: str) -> tuple
     return ((state.requester, Message(text=f"{told} {link}".rstrip())),)
 
 
-def _asked(event: Event, state: State, *, by: str = "") -> str:
-    """Say what an event is about to approvers, and `by` whom where a mention rings nobody else."""
+def _asked(event: Event, state: State, by: str, whose: str) -> str:
+    """Say to approvers what they are asked, and `whose` order it is; or that it went on without them, and `by` whom."""
     size = f" ({size_line(state.size, state.plan)})" if state.plan else ""
     what = f"{_what(state)}{size}"
     if event.kind == Kind.BROKE_GLASS:
-        went = f"{by} broke the glass on #{state.id} and" if by else f"The glass was broken on #{state.id}, which"
-        return f"{went} went on without you: {what}. Why: {safe(str(event.body['reason']).rstrip('.'), 600)}."
+        why = safe(str(event.body["reason"]).rstrip("."), 600)
+        return f"{by} broke the glass on #{state.id} and went on without you: {what}. Why: {why}."
     waits = "still waits" if event.kind == Kind.REMINDED else "waits"
     until = f" until {when(state.deadline)}" if state.deadline else ""
     why = safe((state.order.reason or "no reason was given").rstrip("."), 600)
-    asked_for = f", asked for by {by}" if by else ""
-    return f"#{state.id} {waits} for your approval{until}: {what}{asked_for}. Why: {why}."
+    return f"#{state.id} {waits} for your approval{until}: {what}{whose}. Why: {why}."
 
 
-def _told(event: Event, state: State, *, by: str = "") -> str | None:
+def _told(event: Event, state: State, *, by: str) -> str | None:
     """Say what was decided to whoever asked for it, and `by` whom, or `None`."""
-    decided = f" by {by}" if by else ""
     if event.kind == Kind.APPROVED:
         voted = next((place for place, vote in enumerate(state.votes, 1) if vote.actor == event.actor), state.needs)
         missing = state.needs - voted
         more = "1 more approval" if missing == 1 else f"{missing} more approvals"
         comes = f"it still needs {more}" if missing > 0 else "it starts now"
-        return f"#{state.id} is approved{decided}; {comes}: {_what(state)}."
+        return f"#{state.id} is approved by {by}; {comes}: {_what(state)}."
     ends = {
-        Kind.REJECTED: f"#{state.id} is rejected{decided}",
+        Kind.REJECTED: f"#{state.id} is rejected by {by}",
         Kind.EXPIRED: f"#{state.id} has expired",
         Kind.VOIDED: f"#{state.id} is void",
     }
@@ -137,18 +136,19 @@ def _needless(event: Event, state: State) -> bool:
     return state.phase is not Phase.WAITING_APPROVAL or state.via == TERMINAL
 
 
-def _asking(event: Event, state: State, approvers: Approvers) -> Message | None:
+def _asking(event: Event, state: State, approvers: Approvers, by: str) -> Message | None:
     if _needless(event, state):
         return None
-    return Message(text=f"{approvers.mentioned(state)} {_asked(event, state)}".lstrip())
+    confirmed = f", confirmed by {by}" if event.kind == Kind.CONFIRMED else ""
+    return Message(text=f"{approvers.mentioned(state)} {_asked(event, state, by, confirmed)}".lstrip())
 
 
-def _telling(event: Event, state: State, _approvers: Approvers) -> Message | None:
-    told = _told(event, state)
+def _telling(event: Event, state: State, _approvers: Approvers, by: str) -> Message | None:
+    told = _told(event, state, by=by)
     return Message(text=f"{mention(state.requester)} {told}") if told else None
 
 
-_REPLIES: Final[dict[str, Callable[[Event, State, Approvers], Message | None]]] = {
+_REPLIES: Final[dict[str, Callable[[Event, State, Approvers, str], Message | None]]] = {
     Kind.CONFIRMED: _asking,
     Kind.REMINDED: _asking,
     Kind.BROKE_GLASS: _asking,

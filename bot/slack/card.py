@@ -15,6 +15,7 @@ from bot.domain.call import Outcome
 from bot.domain.cancellation import BEFORE_START, Phase, Run, State
 from bot.domain.order import CancelDevices, CancelStrategy
 from bot.domain.plan import Preview
+from bot.domain.witness import DIGITS
 from bot.domain.wording import (
     BATCH,
     approvals,
@@ -30,7 +31,7 @@ from bot.domain.wording import (
 )
 from bot.slack.buttons import buttons_of
 from bot.slack.escape import code, mention, safe, trim
-from bot.slack.message import DIGITS, TEXT, Message, mrkdwn, plain_text, section, when
+from bot.slack.message import TEXT, Message, mrkdwn, plain_text, section, when
 
 MOST_FAILURES: Final = 5
 """Calls without success that the card shows."""
@@ -86,14 +87,15 @@ def _approval(state: State) -> str:
         return f"It needs {approvals(state.needs)}, which nobody gives to what was ordered at a terminal: {why}."
     until = f" until {when(state.deadline)}" if state.deadline else ""
     it, is_ = ("it", "It is") if state.missing == 1 else ("them", "They are")
-    return f"{yes}*{_missing(state)}*; {_approvers(state)} may give {it}{until}. {is_} needed because {why}."
+    return f"{yes}*{missing(state)}*; {able(state)} may give {it}{until}. {is_} needed because {why}."
 
 
-def _missing(state: State) -> str:
+def missing(state: State) -> str:
+    """Say how many approvals are missing."""
     return "1 approval is missing" if state.missing == 1 else f"{state.missing} approvals are missing"
 
 
-def _approvers(state: State) -> str:
+def able(state: State) -> str:
     """Name those who are listed and have not answered; whoever asked for it is none of them."""
     listed = (state.policy or {}).get("approvers") or ()
     answered = {state.requester, *(vote.actor for vote in state.votes)}
@@ -118,8 +120,11 @@ def _figures(state: State) -> str:
     run = state.run
     if run is None:
         return ""
-    if state.phase is not Phase.RUNNING:
-        return figures(run)
+    return progress(state, run) if state.phase is Phase.RUNNING else figures(run)
+
+
+def progress(state: State, run: Run) -> str:
+    """Return how far a run is, and that it is being stopped."""
     taken = sum(high - low + 1 for low, high in run.done)
     out = len(run.out)
     stopping = f" {mention(state.stopped_by)} pressed Stop" if state.stopped_by else ""
@@ -252,7 +257,7 @@ def _sentence(state: State) -> str:
     if state.run is not None and state.ended is not None:
         parts.append(figures(state.run).replace("*", "").replace(" ·", ","))
     if state.phase is Phase.WAITING_APPROVAL:
-        parts.append(_missing(state))
+        parts.append(missing(state))
     if state.broke_glass is not None:
         parts.append(f"It went on without the approval it needed: {state.broke_glass.reason}")
     if state.why:

@@ -34,10 +34,10 @@ from bot.slack.again import Again
 from bot.slack.answers import Answers
 from bot.slack.escape import code, mention, safe
 from bot.slack.form import Form
+from bot.slack.lists import batches
 from bot.slack.looks import Looks
 from bot.slack.message import CUT, Message, said
 from bot.slack.orders import Answered, Asked, Orders, about
-from bot.slack.views import batches
 
 log = structlog.get_logger()
 

@@ -7,12 +7,13 @@ from slack_sdk import WebClient
 from bot.domain.decisions import refused
 from bot.domain.order import AskList, AskPending, AskShow
 from bot.domain.policy import Role, fault
+from bot.domain.story import told
 from bot.engine.directory import UNHURRIED
 from bot.engine.rooms import Rooms, remember
 from bot.slack.card import card
 from bot.slack.links import card_link
+from bot.slack.lists import listing, pending, story
 from bot.slack.message import Message, said, section
-from bot.slack.views import history, listing
 
 LISTED: Final = 15
 """Cancellations on one list."""
@@ -40,12 +41,13 @@ class Looks:
             refusal = refused(user, faults[name], what=order.verb, evidence=sights[name].evidence)
             remember(self._rooms.ledger, refusal, state.id if state is not None else None)
         if not visible:
-            return said("You may see no account's cancellations in this channel.")
+            why = next(iter(faults.values()), "no account may be used in this channel")
+            return said(f"You may see no account's cancellations in this channel: {why}.")
         if isinstance(order, AskShow):
             return self._one(order.id, visible)
         if isinstance(order, AskPending):
             found = [state for state in self._rooms.ledger.open_ones() if state.account in visible and state.has_card]
-            return listing("What waits or runs", found[:LISTED])
+            return pending("What waits or runs", found[:LISTED], self._link)
         found = [state for state in self._rooms.ledger.latest(100) if state.account in visible]
         return listing("The latest cancellations", found[:LISTED])
 
@@ -54,6 +56,9 @@ class Looks:
         if state is None or state.account not in visible:
             return said(f"There is no #{cancellation} that you may see here.")
         drawn = card(state, buttons=False)
-        link = card_link(self._rooms.ledger, self._client, state.id)
-        below = [history(self._rooms.ledger.story(state.id)), *([link] if link else [])]
-        return Message(text=drawn.text, blocks=(*drawn.blocks, *map(section, below)))
+        link = self._link(state.id)
+        below = [*story(told(self._rooms.ledger.story(state.id)), state.id), *([section(link)] if link else [])]
+        return Message(text=drawn.text, blocks=(*drawn.blocks, *below))
+
+    def _link(self, cancellation: int) -> str:
+        return card_link(self._rooms.ledger, self._client, cancellation)

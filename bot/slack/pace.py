@@ -1,7 +1,7 @@
 """Slack's own limits, held by the same slot rows as the clouds'.
 
 Source: https://docs.slack.dev/apis/web-api/rate-limits: about one message a second in a channel, fifty edits a minute
-in a workspace.
+in a workspace, a hundred Home tabs.
 """
 
 import math
@@ -18,11 +18,17 @@ BETWEEN_POSTS: Final = 1.0
 """Seconds between messages to one channel."""
 BETWEEN_EDITS: Final = 1.2
 """Seconds between edits in the whole workspace (tier 3: 50 a minute)."""
+BETWEEN_HOMES: Final = 0.6
+"""Seconds between Home tabs that are published (tier 4: 100 a minute)."""
 UPDATE: Final = "chat.update"
+PUBLISH: Final = "views.publish"
 SHARE: Final = "files.completeUploadExternal"
 """Stands for the methods that attach a file; whatever is attached is a message, too, and takes a channel's slot."""
 SOON: Final = 1.0
 """Seconds to wait where Slack does not say how long."""
+
+
+_BETWEEN: Final = {UPDATE: BETWEEN_EDITS, PUBLISH: BETWEEN_HOMES}
 
 
 def posting(channel: str) -> str:
@@ -48,8 +54,7 @@ class Pace:
     def may(self, operation: str) -> bool:
         """Take a slot for an operation; returns whether there is one."""
         if operation not in self._refused:
-            between = BETWEEN_EDITS if operation == UPDATE else BETWEEN_POSTS
-            wait = self._slots.take(QUOTA, operation, between)
+            wait = self._slots.take(QUOTA, operation, _BETWEEN.get(operation, BETWEEN_POSTS))
             if not wait:
                 return True
             self._refused[operation] = wait

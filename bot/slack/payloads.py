@@ -7,6 +7,9 @@ from bot.slack.message import notice
 
 NOT_UNDERSTOOD: Final = "I could not read what Slack sent me. Nothing was done; try again."
 _TABLES: Final = ("user", "team", "channel", "container", "message", "enterprise", "view")
+_WITHIN: Final = ("assistant_thread", "edited", "enterprise", "item", "message", "metadata", "previous_message", "view")
+_EITHER: Final = ("user", "team", "channel")
+"""What an event names by its id, or shows whole."""
 _TEXTS: Final = ("user_id", "team_id", "channel_id", "enterprise_id")
 
 
@@ -15,10 +18,26 @@ def usable(payload: object) -> bool:
     if not isinstance(payload, Mapping):
         return False
     if payload.get("type") == "event_callback":
-        return True
+        return _is_event(payload)
     tables = all(isinstance(payload.get(name, {}), Mapping | None) for name in _TABLES)
     texts = all(isinstance(payload.get(name, ""), str | None) for name in _TEXTS)
     return tables and texts and "event" not in payload and "authorizations" not in payload and _known(payload)
+
+
+def _is_event(payload: Mapping[str, Any]) -> bool:
+    event, whose = payload.get("event"), payload.get("authorizations") or []
+    if not (isinstance(event, Mapping) and isinstance(whose, list) and all(map(_shaped, (payload, event, *whose)))):
+        return False
+    return _named(event, "type")
+
+
+def _shaped(found: object) -> bool:
+    """Tell whether what Bolt looks for within something that an event brings is of the kind that it takes it for."""
+    if not isinstance(found, Mapping):
+        return False
+    tables = all(isinstance(found.get(name, {}), Mapping | None) for name in _WITHIN)
+    either = all(isinstance(found.get(name, ""), str | Mapping | None) for name in _EITHER)
+    return tables and either and all(isinstance(found.get(name, ""), str | None) for name in _TEXTS)
 
 
 def _known(payload: Mapping[str, Any]) -> bool:

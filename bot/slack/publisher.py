@@ -35,7 +35,7 @@ class Publisher:
     """Keeps Slack equal to the ledger.
 
     Only the holder of its lease writes; a failure delays one card, never the rest. A round does what Slack's pace
-    allows now, the most urgent first: cards, then their threads, then the audit channel.
+    allows now, the most urgent first: cards, then their threads, then the audit channel, then, by `refresh`, Home tabs.
     """
 
     def __init__(
@@ -48,7 +48,9 @@ class Publisher:
         audit_channel: str | None,
         owner: str,
         now: Callable[[], datetime],
+        refresh: Callable[[], None] = lambda: None,
     ) -> None:
+        self._refresh = refresh
         self._ledger = ledger
         self._owner = owner
         self._now = now
@@ -101,6 +103,7 @@ class Publisher:
             for row in self._posted():
                 self._tell(row)
             self._tries.attempt(AUDIT, self._audit.tell)
+            self._refresh()
         except LedgerError as error:
             log.warning("ledger_failed", error=str(error))
         except Exception:

@@ -10,7 +10,7 @@ from slack_sdk.errors import SlackApiError
 
 from bot.domain.cancellation import State
 from bot.domain.errors import TamperedError
-from bot.domain.events import Event
+from bot.domain.events import Event, Kind
 from bot.ledger.ledger import Ledger
 from bot.ledger.outbox import CardRow
 from bot.slack.asked import Approvers, asks, thread_reply
@@ -23,7 +23,7 @@ from bot.slack.parts import Parts
 from bot.slack.people import SlackDirectory
 from bot.slack.posts import GONE, NO_ANSWER, ill_drawn, post, reason, refused
 from bot.slack.sheets import Sheet, beside, unattached
-from bot.slack.views import failed_call, more_failures, reply, speaks
+from bot.slack.views import failed_call, looked_again, more_failures, named, reply, speaks
 
 PARTS: Final = "parts"
 """The sink that knows how many parts of an event are told."""
@@ -84,8 +84,9 @@ class Threads:
     def _added(self, row: CardRow, event: Event, state: State, failures: int) -> Sequence[Message | Sheet]:
         """Return what an event adds to the card's thread."""
         approvers = approvers_of(self._directory, state, failures) if asks(event, state) else Approvers()
-        asked = thread_reply(event, state, approvers)
-        added = (self._reply_to(row, event, state), asked, self._beside(event, state))
+        by = self._directory.name(named(event, state))
+        asked = thread_reply(event, state, approvers, by)
+        added = (self._reply_to(row, event, state, by), asked, self._beside(event, state))
         return [part for part in added if part is not None]
 
     def _beside(self, event: Event, state: State) -> Message | Sheet | None:
@@ -96,10 +97,12 @@ class Threads:
             log.warning("list_unread", cancellation=state.id, error=str(error))
             return Message(text=f"{safe(str(error), 300)} So there is no file with the devices.")
 
-    def _reply_to(self, row: CardRow, event: Event, state: State) -> Message | None:
+    def _reply_to(self, row: CardRow, event: Event, state: State, by: str) -> Message | None:
         """Return an event's reply; of the failed attempts of a run the first few have one, and then all the others."""
+        if event.kind == Kind.VERIFIED:
+            return looked_again(event, self._before(event)) if state.ended is not None else None
         if not failed_call(event):
-            return reply(event, state)
+            return reply(event, state, by)
         sink = f"{LAST}:{row.cancellation}"
         last = self._outbox.cursor(sink)
         if last is None and self._failed_before(event) >= MOST_FAILURES:
@@ -110,8 +113,10 @@ class Threads:
         return more_failures(state) if event.id == last else None
 
     def _failed_before(self, event: Event) -> int:
-        story = self._ledger.story(event.cancellation or 0)
-        return sum(failed_call(earlier) for earlier in story if earlier.id < event.id)
+        return sum(map(failed_call, self._before(event)))
+
+    def _before(self, event: Event) -> list[Event]:
+        return [earlier for earlier in self._ledger.story(event.cancellation or 0) if earlier.id < event.id]
 
     def _add(self, row: CardRow, part: Message | Sheet, failures: int) -> bool:
         """Add a part; returns whether it is told, or has to wait."""

@@ -1,35 +1,37 @@
-"""Draws what is told beside the card: replies in its thread, lines of the audit channel, lists. Pure."""
+"""Draws what is told beside the card: replies in its thread, and lines of the audit channel. Pure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Final
 
-from bot.domain.account import Account
 from bot.domain.advice import advice
 from bot.domain.cancellation import Phase, State
 from bot.domain.events import Event, Kind
-from bot.domain.guard import guard_line
-from bot.domain.plan import Preview
-from bot.domain.wording import COMMAND, approvals, counts_line, job_line, number, one_line, ordered_again, target, tasks
-from bot.slack.asked import ASKING, TELLING
+from bot.domain.wording import approvals, number, target
+from bot.slack.asked import ASKING, TELLING, asks
 from bot.slack.card import figures
-from bot.slack.escape import code, mention, quoted, safe
-from bot.slack.message import DIGITS, Message, lines, when
-
-HISTORY: Final = 20
-"""Events shown of a cancellation's history."""
+from bot.slack.escape import code, mention, safe
+from bot.slack.message import Message
 
 
-def reply(event: Event, state: State) -> Message | None:
-    """Return what an event adds to the card's thread, or `None`; only who has to know is mentioned."""
+def reply(event: Event, state: State, by: str | None = None) -> Message | None:
+    """Return what an event adds to the card's thread, or `None`; only who has to know is mentioned.
+
+    `by` is what the one whom it names is called (`named`); names ring nobody.
+    """
     maker = _REPLIES.get(event.kind)
-    return maker(event, state) if maker else None
+    return maker(event, state, safe(by or named(event, state), 100)) if maker else None
+
+
+def named(event: Event, state: State) -> str:
+    """Return whom an event's reply names: its actor, and of what only follows a confirmation, whoever confirmed."""
+    return state.requester if event.kind in {Kind.STARTED, Kind.VOIDED} else event.actor
 
 
 def speaks(event: Event) -> bool:
     """Tell whether an event may add anything to the thread: a reply, or what is told of single devices."""
     if event.kind == Kind.CALL_FINISHED:
         return failed_call(event)
-    return event.kind in _REPLIES or event.kind == Kind.PREVIEWED or event.kind in ASKING | TELLING
+    return event.kind in _REPLIES or event.kind in {Kind.PREVIEWED, Kind.VERIFIED} or event.kind in ASKING | TELLING
 
 
 def failed_call(event: Event) -> bool:
@@ -44,28 +46,69 @@ def more_failures(state: State) -> Message:
     return Message(text=f"More attempts failed; from here on they are not told one by one. The ledger has each.{where}")
 
 
-def _ended_reply(event: Event, state: State) -> Message:
+def looked_again(event: Event, earlier: Iterable[Event]) -> Message | None:
+    """Say what a look at the cloud after the end has seen, where that is other figures than before."""
+    seen = [one for one in earlier if one.kind in {Kind.VERIFIED, Kind.FINISHED}]
+    if not any(one.kind == Kind.FINISHED for one in seen):
+        return None
+    before = {name: seen[-1].body.get(name) for name in ("confirmed", "left")}
+    now = {name: event.body.get(name) for name in before}
+    told = [
+        f"{name} {_read(now[name])}, where it was {_read(before[name])}" for name in now if now[name] != before[name]
+    ]
+    return Message(text=f"Looked at the cloud again: {'; '.join(told)}.") if told else None
+
+
+def _read(figure: int | None) -> str:
+    return "not read" if figure is None else number(figure)
+
+
+def _confirmed_reply(event: Event, state: State, by: str) -> Message | None:
+    needs = event.body.get("needs")
+    if not needs or asks(event, state):
+        return None  # the start, which follows within the second, or the question to the approvers says it
+    return Message(text=f"Confirmed by {by}, which needs {approvals(needs)}.")
+
+
+def _started_reply(event: Event, state: State, by: str) -> Message:
+    body, confirmed = event.body, "" if state.needs else f"Confirmed by {by}. "
+    calls = "1 call" if body["calls"] == 1 else f"{number(body['calls'])} calls"
+    asked = f"asked {number(body['asked'])}, " if state.plan is None or state.plan.statuses else ""
+    return Message(text=f"{confirmed}Started: {asked}{calls}.")
+
+
+def _withdrawn_reply(_event: Event, _state: State, by: str) -> Message:
+    return Message(text=f"Withdrawn by {by}. Nothing was cancelled.")
+
+
+def _ended_reply(event: Event, state: State, by: str) -> Message:
     why = event.body.get("reason") or "nobody answered in time"
     phase = "Expired" if event.kind == Kind.EXPIRED else "Voided"
+    if event.kind == Kind.VOIDED and state.confirmed_at and not state.needs and state.run is None:
+        phase = f"Voided, though {by} had confirmed it"  # the start, which would have said so, has not come
     what = f"{mention(state.requester)} {phase}: {safe(target(state.order), 300)} on {safe(state.account, 100)}"
     return Message(text=f"{what} (#{state.id}), because {safe(why.rstrip('.'), 600)}. Nothing was cancelled.")
 
 
-def _stopped_reply(event: Event, state: State) -> Message | None:
-    if event.actor == state.requester:
-        return None
-    return Message(text=f"{mention(state.requester)} #{state.id} is being ended early; the card says by whom.")
+def _stopped_reply(event: Event, state: State, by: str) -> Message:
+    # Before the start a stop is the end, too, which rings whoever asked in the same breath.
+    whom = "" if event.actor == state.requester or state.run is None else f"{mention(state.requester)} "
+    return Message(text=f"{whom}#{state.id} is being ended early by {by}; what was not sent stays unsent.")
 
 
-def _finished_reply(event: Event, state: State) -> Message:
+def _finished_reply(event: Event, state: State, _by: str) -> Message:
     result = safe(event.body["result"], 40)
     what = f"{mention(state.requester)} {result}: {safe(target(state.order), 300)} on {safe(state.account, 100)}"
-    came = f" {figures(state.run).replace('*', '')}." if state.run else " Nothing was cancelled."
+    came = (
+        f" {figures(state.run).replace('*', '')}."
+        if state.run
+        else " It was confirmed and had not started. Nothing was cancelled."
+    )
     why = f" {safe(state.why[:1].upper() + state.why[1:], 400)}." if state.why else ""
     return Message(text=f"{what} (#{state.id}).{came}{why}", broadcast=event.body["result"] in LOUD)
 
 
-def _call_reply(event: Event, _state: State) -> Message | None:
+def _call_reply(event: Event, _state: State, _by: str) -> Message | None:
     body = event.body
     if not failed_call(event):
         return None
@@ -76,15 +119,18 @@ def _call_reply(event: Event, _state: State) -> Message | None:
     return Message(text=text)
 
 
-def _retried_reply(event: Event, _state: State) -> Message | None:
+def _retried_reply(event: Event, _state: State, by: str) -> Message | None:
     if event.body["as"] is None:
         return None
-    return Message(text=f"What was left is asked for again as #{event.body['as']}, by {safe(event.actor, 60)}.")
+    return Message(text=f"What was left is asked for again as #{event.body['as']}, by {by}.")
 
 
 LOUD: Final = frozenset({Phase.FAILED.value, Phase.PARTLY_DONE.value})
 """The ends that the whole channel has to see."""
-_REPLIES: Final[dict[str, Callable[[Event, State], Message | None]]] = {
+_REPLIES: Final[dict[str, Callable[[Event, State, str], Message | None]]] = {
+    Kind.CONFIRMED: _confirmed_reply,
+    Kind.STARTED: _started_reply,
+    Kind.WITHDRAWN: _withdrawn_reply,
     Kind.EXPIRED: _ended_reply,
     Kind.VOIDED: _ended_reply,
     Kind.STOPPED: _stopped_reply,
@@ -92,133 +138,3 @@ _REPLIES: Final[dict[str, Callable[[Event, State], Message | None]]] = {
     Kind.CALL_FINISHED: _call_reply,
     Kind.RETRIED: _retried_reply,
 }
-
-
-# --- the audit channel -------------------------------------------------------------------------------------------
-
-
-def audit_line(event: Event, state: State | None, name: str) -> str | None:
-    """Return an event's line for the audit channel, or `None`; `name` is the actor's. It mentions nobody.
-
-    It ends with the event's id and the first digits of its digest: the channel is the ledger's outside witness.
-    """
-    said = _audited(event, state)
-    if said is None:
-        return None
-    number_ = f"#{event.cancellation} " if event.cancellation is not None else ""
-    place = f" · {safe(target(state.order), 300)} on {safe(state.account, 100)}" if state is not None else ""
-    who = safe(name if name == event.actor else f"{name} ({event.actor})", 200)
-    return f"{number_}{said} · {who}{place} · event {event.id} {event.digest[:DIGITS]}"
-
-
-def short_line(event: Event) -> str:
-    """Return an event's line for the audit channel without any words of people or clouds."""
-    number_ = f"#{event.cancellation} " if event.cancellation is not None else ""
-    said = event.kind.replace("_", " ")
-    return f"{number_}{said} · Slack did not take the whole line · event {event.id} {event.digest[:DIGITS]}"
-
-
-AUDITED: Final = frozenset(
-    {
-        Kind.REFUSED,
-        Kind.ORDERED_ANYWAY,
-        Kind.CONFIRMED,
-        Kind.APPROVED,
-        Kind.REJECTED,
-        Kind.BROKE_GLASS,
-        Kind.GUARD_CHANGED,
-        Kind.FINISHED,
-        Kind.WITHDRAWN,
-        Kind.EXPIRED,
-        Kind.STOPPED,
-        Kind.VOIDED,
-        Kind.RETRIED,
-    }
-)
-"""The kinds of events that the audit channel is told."""
-
-
-def _audited(event: Event, state: State | None) -> str | None:
-    body = event.body
-    if event.kind == Kind.VOIDED and (state is None or state.plan is None):
-        return None
-    # People's own words are told apart from the bot's: nothing in them may pass for another line of the trail.
-    write = quoted if event.kind in {Kind.REJECTED, Kind.BROKE_GLASS} else safe
-    said_why = f": {write(str(body['reason']), 400)}" if body.get("reason") else ""
-    plan = f"plan {str(body.get('plan'))[:DIGITS]}"
-    said: str | None
-    match event.kind:
-        case Kind.REFUSED:
-            said = f"refused ({safe(str(body.get('what')), 40)}){said_why}"
-        case Kind.CONFIRMED:
-            reason = state.order.reason if state is not None else None
-            why = quoted(reason, 600) if reason else "no reason was given"
-            needs = f", which needs {approvals(body['needs'])}" if body.get("needs") else ""
-            said = f"confirmed {plan}{needs}, because {why}"
-        case Kind.APPROVED:
-            said = f"approved {plan}"
-        case Kind.BROKE_GLASS:
-            said = f"BROKE GLASS for {plan}{said_why}"
-        case Kind.GUARD_CHANGED:
-            said = safe(guard_line(body["account"], body["before"], body["after"]), 2000)
-        case Kind.FINISHED:
-            names = ("asked", "accepted", "confirmed", "left")
-            figures = ", ".join(f"{name} {number(body.get(name))}" for name in names)
-            said = f"{safe(body['result'].lower(), 40)}: {figures}{said_why}"
-        case Kind.RETRIED:
-            said = ordered_again(body["as"])
-        case _:
-            said = f"{event.kind.replace('_', ' ')}{said_why}" if event.kind in AUDITED else None
-    return said
-
-
-# --- lists -------------------------------------------------------------------------------------------------------
-
-
-def line(state: State) -> str:
-    """Return a cancellation on one line of a list."""
-    what = f"{safe(target(state.order), 200)} on {safe(state.account, 100)}{_sized(state)}"
-    return f"*#{state.id}* {state.phase.value} · {what} · {mention(state.requester)} · {when(state.at)}"
-
-
-def _sized(state: State) -> str:
-    return f" · {tasks(state.size)}" if state.plan is not None and state.plan.statuses else ""
-
-
-def listing(title: str, states: list[State]) -> Message:
-    """Return a list of cancellations for an ephemeral answer."""
-    if not states:
-        return Message(text=f"{title}: none.")
-    return lines([f"{title}:", *map(line, states)], [f"{title}:", *map(one_line, states)])
-
-
-def batches(account: Account, found: Sequence[Preview], more: int, unlooked: int = 0) -> Message:
-    """Return an account's running batches, newest first, with their counts and the line that asks for each."""
-    beyond = (
-        f"Not looked at, so as not to spend the account's rate: {number(unlooked)} older"
-        f" firmware{'' if unlooked == 1 else 's'}, whose batches are not in this list."
-    )
-    if not found:
-        none = f"No batch is under way on {safe(account.name)}."
-        return Message(text=f"{none} {beyond}" if unlooked else none)
-    example = f"{COMMAND} job {found[0].job.id} on {account.name}"
-    older = f"… and {number(more)} older, not counted here so as not to spend the account's rate."
-    rest = [*([older] if more else []), *([beyond] if unlooked else [])]
-    shown = [
-        f"Running batches on *{safe(account.name)}*, newest first. To choose what to cancel: {code(example)}",
-        *(f"• {safe(job_line(preview), 300)}\n    {safe(counts_line(preview), 300)}" for preview in found),
-        *rest,
-    ]
-    entire = [
-        f"Running batches on {account.name}, newest first. To choose what to cancel: {example}",
-        *(f"{job_line(preview)}\n    {counts_line(preview)}" for preview in found),
-        *rest,
-    ]
-    return lines(shown, entire)
-
-
-def history(events: list[Event]) -> str:
-    """Return the latest events of a cancellation, one a line: when, what, who."""
-    shown = [f"{when(event.at)} {event.kind.replace('_', ' ')} · {mention(event.actor)}" for event in events]
-    left_out = [f"… {len(events) - HISTORY} earlier"] if len(events) > HISTORY else []
-    return "\n".join(["*History*", *left_out, *shown[-HISTORY:]])

@@ -1,36 +1,21 @@
 """The only place where rooms meet: builds the engine, and the bot around it."""
 
-import os
 import time
-import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 
 import structlog
 from slack_sdk.errors import SlackClientError
 
-from bot.clouds.aliyun import AliyunCloud
-from bot.clouds.base import Cloud
-from bot.clouds.enos import EnosCloud
-from bot.clouds.http import Http
-from bot.clouds.throttle import Throttle
-from bot.clouds.tuya import TuyaCloud
 from bot.config import Mode, Settings
-from bot.domain.account import Account
-from bot.domain.account import Cloud as CloudName
 from bot.domain.errors import ConfigError, Error, LedgerError
 from bot.domain.events import BOT
 from bot.domain.guard import guard
 from bot.domain.policy import alone, unguarded
-from bot.engine.directory import Directory
 from bot.engine.executor import Executor
 from bot.engine.intake import Intake
 from bot.engine.keeper import Halt, Keeper
 from bot.engine.presses import Presses
-from bot.engine.rooms import Rooms
 from bot.ledger.ledger import Ledger
 from bot.slack.actions import Actions
 from bot.slack.again import Again
@@ -39,6 +24,7 @@ from bot.slack.app import SlackApp, web_client
 from bot.slack.commands import Commands
 from bot.slack.files import Files
 from bot.slack.form import Form
+from bot.slack.home import Homes
 from bot.slack.links import card_link
 from bot.slack.message import Message
 from bot.slack.orders import Orders
@@ -47,71 +33,17 @@ from bot.slack.posts import post
 from bot.slack.publisher import Publisher
 from bot.slack.reasons import Reasons
 from bot.slack.watch import Lost
+from bot.wiring.engine import Engine, build_engine, now, open_ledger
 from bot.wiring.patience import Runs, until_runs_end, until_slack_answers
 
+__all__ = ["Bot", "Engine", "build_engine", "keep_guards", "now", "open_ledger"]
+
 log = structlog.get_logger()
-
-
-def now() -> datetime:
-    """Return the time: UTC, aware."""
-    return datetime.now(UTC)
-
-
-def open_ledger(settings: Settings, *, readonly: bool = False) -> Ledger:
-    """Open the configured ledger."""
-    if settings.database.startswith("postgresql://"):
-        raise ConfigError(("database: this version keeps its ledger in SQLite; give the path of a file",))
-    return Ledger.open(Path(settings.database), now=now, readonly=readonly)
 
 
 def keep_guards(ledger: Ledger, actor: str, settings: Settings) -> None:
     """Let the ledger see what guards the accounts now: a change since the last start is an event."""
     ledger.keep_guards(actor, {name: guard(account) for name, account in settings.accounts.items()})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Engine:
-    """The verbs, ready to use, and what has to be closed after them."""
-
-    rooms: Rooms
-    http: Http
-    halt: Halt
-
-    def close(self) -> None:
-        """Close the connections to the clouds and the ledger."""
-        self.http.close()
-        self.rooms.ledger.close()
-
-
-def build_engine(settings: Settings, ledger: Ledger, directory: Directory, halt: Halt) -> Engine:
-    """Put the clouds, the ledger and the directory together."""
-    http = Http(clock=time.monotonic)
-    throttle = Throttle(
-        reserve=ledger.slots.reserve,
-        push=ledger.slots.push,
-        now=lambda: now().timestamp(),
-        sleep=halt.sleep,
-        nap=time.sleep,
-        ahead=ledger.slots.ahead,
-    )
-    clouds = {name: _cloud(account, http, throttle, ledger.slots.ahead) for name, account in settings.accounts.items()}
-    rooms = Rooms(
-        ledger=ledger,
-        accounts=settings.accounts,
-        clouds=clouds,
-        directory=directory,
-        now=now,
-        sleep=halt.sleep,
-        owner=f"{os.getpid()}-{uuid.uuid4().hex[:12]}",
-    )
-    return Engine(rooms=rooms, http=http, halt=halt)
-
-
-def _cloud(account: Account, http: Http, throttle: Throttle, ahead: Callable[[str, str], float]) -> Cloud:
-    if account.cloud is CloudName.ENOS:
-        return EnosCloud(account, http=http, throttle=throttle, now=now, ahead=ahead)
-    rpc = {CloudName.ALIYUN: AliyunCloud, CloudName.TUYA: TuyaCloud}[account.cloud]
-    return rpc(account, http=http, throttle=throttle, now=now, nonce=lambda: str(uuid.uuid4()), ahead=ahead)
 
 
 class Bot:
@@ -140,6 +72,13 @@ class Bot:
         self._orders = Orders(self._engine.rooms, self._intake, self._keeper, self._answers)
         self._presses = Presses(self._engine.rooms)
         self._again = Again(self._ledger, self._client, self._presses, self._keeper, self._answers)
+        self._homes = Homes(
+            self._engine.rooms,
+            self._client,
+            self._engine.health,
+            answer=self._keeper.answer,
+            timer=time.monotonic,
+        )
         self._publisher: Publisher | None = None
         self._app: SlackApp | None = None
         self._lost: Lost | None = None
@@ -163,6 +102,7 @@ class Bot:
             audit_channel=self._settings.audit_channel,
             owner=self._engine.rooms.owner,
             now=now,
+            refresh=self._homes.refresh,
         )
         self._publisher.start()
         self._reach(self._connect)
@@ -264,6 +204,7 @@ class Bot:
             actions,
             form=form,
             reasons=reasons,
+            homes=self._homes,
             timer=time.monotonic,
             halt=halt,
             give_up=self._give_up,

@@ -25,6 +25,7 @@ from bot.playground.world import JOB, LEA, OPS, World
 from bot.slack.card import card
 from tests import builders as made
 from tests.browser.machine import ARGUMENTS, INSTALL, found
+from tests.browser.shown import datasette
 from tests.house.tree import ROOT
 
 FOLDER: Final = ROOT / "docs" / "pictures"
@@ -150,7 +151,7 @@ def views(browser: Browser) -> None:
             page.locator("#messages .only", has_text="Refused").wait_for(state="detached")
             page.get_by_role("button", name="Cancel 52 upgrades").click()
             page.get_by_role("button", name="Cancel them").click()
-            page.get_by_role("button", name="1 reply").click()
+            page.get_by_role("button", name="2 replies").click()
             settle(page)
             keep("thread", page)
             page.get_by_role("button", name="Close the thread").click()
@@ -225,10 +226,42 @@ def operations(browser: Browser) -> None:
             page.get_by_role("button", name="Cancel them").click()
             partly = page.locator("#messages .message", has=page.get_by_role("heading", name="Partly done")).first
             partly.wait_for()
-            partly.get_by_role("button", name="3 replies").click()
+            partly.get_by_role("button", name="4 replies").click()
             page.locator("#replies a", has_text=".csv").wait_for()
             settle(page)
             keep("left-over", page.locator("#thread"))
+
+
+def home(browser: Browser) -> None:
+    """Take a picture of Lea's Home while an order waits for her, another one runs, and a cloud does not answer."""
+    with World() as world:
+        slack = world.stage.slack
+        waits = f"job {METERS.job} queued,notified because 5.2.0 drains batteries"
+        with tab(browser, slack.url, width=1240, height=780) as page:
+            types(page, waits)
+            page.get_by_role("button", name="Cancel 18,000 upgrades").click()
+            page.get_by_role("button", name="Cancel them").click()
+            page.get_by_role("heading", name="Waiting for approval").wait_for()
+            world.enos.faults.add("drop_before", times=None)
+            types(page, f"preview {world.suggestions()[2]}")
+            world.aliyun.faults.add("latency", "CancelOTATaskByJob", seconds=7.5)
+            order(page, "queued,notified")
+            page.get_by_role("button", name="Cancel 52 upgrades").click()
+            page.get_by_role("button", name="Cancel them").click()
+            page.get_by_role("heading", name="Running").wait_for()
+        with tab(browser, f"{slack.url}/#{LEA}/home", width=1240, height=790) as page:
+            page.get_by_role("region", name="Home").get_by_text("Calls taken").wait_for()
+            settle(page)
+            keep("home", page.locator("main"))
+
+
+def ledger(browser: Browser) -> None:
+    """Take a picture of a ledger in Datasette."""
+    with datasette() as overview:
+        page = browser.new_page(viewport={"width": 1240, "height": 980}, device_scale_factor=1.5)
+        page.goto(overview)
+        keep("datasette", page)
+        page.close()
 
 
 def filled_in(page: Page) -> None:
@@ -282,6 +315,8 @@ def main() -> int:
         views(browser)
         second_person(browser)
         operations(browser)
+        home(browser)
+        ledger(browser)
         browser.close()
     return 0
 

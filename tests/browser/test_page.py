@@ -1,5 +1,6 @@
 """The page in a real browser, with the real bot behind it: what a newcomer types and clicks."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -46,7 +47,7 @@ def test_a_job_is_cancelled_by_typing_and_clicking(world: World, tab: Tab) -> No
     expect(alibaba(page).get_by_role("list", name="Jobs", exact=True).get_by_role("listitem").first).to_contain_text(
         "cancelled 52"
     )
-    card(page).get_by_role("button", name="1 reply").click()
+    card(page).get_by_role("button", name="2 replies").click()
     expect(page.get_by_role("complementary", name="Thread")).to_contain_text(
         "@ann Done: the queued and notified tasks of job"
     )
@@ -82,7 +83,7 @@ def test_the_main_job_on_a_phone(world: World, tab: Tab) -> None:
     widths.append(sideways(page))
     page.get_by_role("button", name="Cancel them").tap()
     expect(card(page)).to_contain_text("confirmed 52")
-    card(page).get_by_role("button", name="1 reply").tap()
+    card(page).get_by_role("button", name="2 replies").tap()
     expect(page.get_by_role("complementary", name="Thread")).to_be_visible()
     widths.append(sideways(page))
     page.get_by_role("button", name="Close the thread").tap()
@@ -185,12 +186,28 @@ def test_everybody_can_use_it(world: World, tab: Tab) -> None:
     card(page).get_by_role("button", name="Cancel 52 upgrades").click()
     found += faults(page)
     page.get_by_role("button", name="Cancel them").click()
-    card(page).get_by_role("button", name="1 reply").click()
+    card(page).get_by_role("button", name=re.compile("repl")).click()
     page.get_by_role("textbox", name="Message or command").fill("/ota-cancel ")
     expect(page.get_by_text("shows these words")).to_be_visible()
     found += faults(page)
+    page.get_by_role("link", name="ota-cancel: home").click()
+    expect(page.get_by_role("heading", name="What waits for you")).to_be_visible()
+    found += faults(page)
 
     assert [] == found
+
+
+def test_what_waits_for_somebody_is_a_click_away(world: World, tab: Tab) -> None:
+    """On Ann's Home stands what waits for her, when it does and with the way to its card, which leads there."""
+    page = tab(f"{world.stage.slack.url}/#{ANN}/home")
+    home = page.get_by_role("region", name="Home")
+    expect(home).to_contain_text("Nothing waits for you.")
+    world.stage.slack.command(ANN, OPS, ORDER.removeprefix("/ota-cancel "))
+
+    expect(home).to_contain_text("to confirm it until")
+    home.get_by_role("link", name="Go to its card").click()
+
+    expect(card(page)).to_be_visible()
 
 
 # --- forms, which the bot does not open yet -----------------------------------------------------------------------

@@ -123,6 +123,10 @@ class Ears:
         self.heard.append("shortcut")
         ack()
 
+    def opened(self, _user: str) -> None:
+        """Hear that somebody opened their Home."""
+        self.heard.append("opened")
+
     def unknown(self, ack: Any, *_given: object) -> None:
         """Hear what nobody else listens to."""
         self.heard.append("unknown")
@@ -137,7 +141,15 @@ class Listening:
         ears = cast(Any, self._ears)
         client = web_client(Secret(slack.bot_token), slack.api_url)
         self._app = SlackApp(
-            client, Secret(slack.app_token), ears, ears, form=ears, reasons=ears, timer=lambda: 0.0, halt=Halt()
+            client,
+            Secret(slack.app_token),
+            ears,
+            ears,
+            form=ears,
+            reasons=ears,
+            homes=ears,
+            timer=lambda: 0.0,
+            halt=Halt(),
         )
 
     def who(self, payload: dict[str, Any]) -> str:

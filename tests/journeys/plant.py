@@ -38,6 +38,8 @@ requesters = ["S0ONCALL"]
 approvers = ["S0LEADS"]
 qps = {{ job = 5, devices = 10, query = 200 }}
 """
+TOLD: Final = 2 * PATIENCE
+"""Seconds for the end of a story: all cards and replies of a channel share one message a second."""
 CANCEL_DEVICES: Final = "CancelOTATaskByDevice"
 CANCEL_TASKS: Final = "cancelTask"
 
@@ -113,7 +115,7 @@ class Plant(Scene):
             replies = list(self.slack.thread(OPS, card.ts))
             return replies if any(reply.text.startswith(f"<@{ANN}>") for reply in replies) else []
 
-        return "\n".join(reply.text for reply in self.slack.wait_for(there, PATIENCE))
+        return "\n".join(reply.text for reply in self.slack.wait_for(there, TOLD))
 
     def sheet(self, card: Message, name: str) -> list[dict[str, str]]:
         """Wait for the file of that name in a card's thread, and return its rows."""
@@ -121,7 +123,7 @@ class Plant(Scene):
         def there() -> list[bytes]:
             return [one.content for reply in self.slack.thread(OPS, card.ts) for one in reply.files if one.name == name]
 
-        (content,) = self.slack.wait_for(there, PATIENCE)
+        (content,) = self.slack.wait_for(there, TOLD)
         return list(csv.DictReader(StringIO(content.decode())))
 
 

@@ -3,19 +3,21 @@
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final
 
 import pytest
 
-from bot.playground.world import ANN, AUDIT, BEN, GUS, JOB, LEA, OPS
-from tests.journeys.stage import PATIENCE, Scene
+from bot.playground.world import ANN, AUDIT, BEN, GUS, JOB, LEA
+from tests.journeys.stage import PATIENCE, Scene, ended
 
 HOSTILE: Final = (
     "<!channel> <!here> <!everyone> <@U0LEA> <!subteam^S0LEADS> <#C0AUDIT>"
     " <https://evil.example|https://good.example> *bold* `code` &lt;!channel&gt;"
 )
 LIVE: Final = re.compile(r"<[^<>]*>")
-OURS: Final = re.compile(rf"<@{ANN}>|<!date\^\d+\^\{{time\}}\|\d\d:\d\d UTC>|<http://127\.0\.0\.1:\d+/[^|>]*\|[^|>]*>")
+TIME: Final = r"<!date\^\d+\^(\{time\}\||\{date_short_pretty\} \{time\}\|\d{4}-\d\d-\d\d )\d\d:\d\d UTC>"
+OURS: Final = re.compile(rf"<@{ANN}>|{TIME}|<http://127\.0\.0\.1:\d+/[^|>]*\|[^|>]*>")
 
 
 def answered(world: Scene, words: str, times: int) -> None:
@@ -35,7 +37,7 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
             scene.order(f"job {JOB} queued because {HOSTILE}")
             scene.slack.press(ANN, scene.card(), "confirm")
             done = scene.card_in("Done")
-            scene.slack.wait_for(lambda: scene.slack.thread(OPS, done.ts), PATIENCE)
+            scene.slack.wait_for(partial(ended, scene, done), PATIENCE)
             scene.slack.wait_for(lambda: len(scene.slack.messages(AUDIT)) == 2, PATIENCE)
             for words in ("list", "pending", "show 1", f"preview job {JOB} notified because {HOSTILE}"):
                 answered(scene, words, 2)

@@ -7,7 +7,7 @@ import pytest
 
 from bot.playground.slack.values import Message
 from bot.playground.world import ANN, AUDIT, BEN, GUS, JOB, LEA, OPS
-from tests.journeys.stage import COUNTS, END, PATIENCE, WORDS, Scene
+from tests.journeys.stage import COUNTS, END, PATIENCE, WORDS, Scene, ended
 
 
 class Played:
@@ -22,7 +22,7 @@ class Played:
         self.counts_before = dict(world.cloud.fleet.counts(JOB))
         self.confirmed = world.slack.press(ANN, self.asked, "confirm")
         self.done = world.card_in("Done")
-        world.slack.wait_for(lambda: world.slack.thread(OPS, self.done.ts), PATIENCE)
+        self.told = world.slack.wait_for(lambda: ended(world, self.done), PATIENCE)
         world.slack.wait_for(lambda: any("done:" in line.text for line in world.slack.messages(AUDIT)), PATIENCE)
 
 
@@ -101,18 +101,19 @@ def test_the_card_says_the_three_figures_apart(played: Played) -> None:
 
 
 def test_there_is_one_card(played: Played) -> None:
-    """The card is edited in place: the channel holds one message of the cancellation, and its thread the end."""
+    """The card is edited in place: the channel holds one message of the cancellation, and its thread the story."""
     assert [played.asked.ts] == [message.ts for message in played.world.slack.messages(OPS)]
-    assert [END.format(statuses="queued and notified", job=JOB, number=1, count=52)] == [
-        reply.text for reply in played.world.slack.thread(OPS, played.done.ts)
-    ]
+    assert [
+        "Confirmed by ann. Started: asked 52, 1 call.",
+        END.format(statuses="queued and notified", job=JOB, number=1, count=52),
+    ] == [reply.text for reply in played.told]
 
 
 def test_the_end_rings_the_askers_phone_alone(played: Played) -> None:
     """The card and the reply ring the asker once each; nobody else's phone rings, not for the audit lines either."""
     slack = played.world.slack
 
-    assert [("mention", played.asked.ts), ("mention", slack.thread(OPS, played.done.ts)[0].ts)] == [
+    assert [("mention", played.asked.ts), ("mention", played.told[-1].ts)] == [
         (ring.why, ring.message.ts) for ring in slack.notifications(ANN)
     ]
     assert [] == [ring for user in (BEN, GUS, LEA) for ring in slack.notifications(user)]

@@ -9,7 +9,7 @@ import pytest
 
 from bot.ledger.leases import LENGTH
 from bot.playground.world import ANN, AUDIT, OPS
-from tests.journeys.stage import END, PATIENCE, Scene, until
+from tests.journeys.stage import END, PATIENCE, Scene, ended, until
 
 JOBS: Final = 4
 DEVICES: Final = 8
@@ -31,7 +31,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
                 scene.slack.press(ANN, scene.card(number), "confirm")
             for number in range(1, JOBS + 1):
                 card = scene.card_in("Done", number, within=2 * PATIENCE)
-                scene.slack.wait_for(partial(scene.slack.thread, OPS, card.ts), 2 * PATIENCE)
+                scene.slack.wait_for(partial(ended, scene, card), 2 * PATIENCE)
             scene.slack.wait_for(lambda: len(scene.slack.messages(AUDIT)) >= 2 * JOBS, 2 * PATIENCE)
         yield scene
 
@@ -48,10 +48,11 @@ def test_each_order_is_run_once(shared: Scene) -> None:
 
 
 def test_each_order_has_one_card(shared: Scene) -> None:
-    """The channel holds one card of each, and its thread tells the end once."""
+    """The channel holds one card of each, and its thread tells each step once."""
     for number in range(1, JOBS + 1):
         (card,) = shared.cards(number)
-        (end,) = shared.slack.thread(OPS, card.ts)
+        started, end = shared.slack.thread(OPS, card.ts)
+        assert f"Confirmed by ann. Started: asked {DEVICES}, 1 call." == started.text
         assert END.format(statuses="queued", job=f"job-{number}", number=number, count=DEVICES) == end.text
 
 

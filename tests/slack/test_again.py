@@ -68,6 +68,7 @@ def test_a_second_press_shows_the_link(office: Office, ended: int) -> None:
     pressed(office, card)
     new = until(lambda: office.state(ended).retried_as)
     office.card_in("Waiting for confirmation", new or 0)
+    until(lambda: (row := office.bot._ledger.outbox.card(new or 0)) is not None and row.ts is not None)
 
     pressed(office, card, force=True)
 

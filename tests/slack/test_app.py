@@ -44,7 +44,15 @@ def made(slack: LocalSlack, client: WebClient, command: Callable[..., None], tim
     commands = cast(Any, SimpleNamespace(command=command))
     form = cast(Any, SimpleNamespace(changed=command, submitted=command, shortcut=command))
     return SlackApp(
-        client, Secret(slack.app_token), commands, actions, form=form, reasons=form, timer=timer, halt=Halt()
+        client,
+        Secret(slack.app_token),
+        commands,
+        actions,
+        form=form,
+        reasons=form,
+        homes=nothing,
+        timer=timer,
+        halt=Halt(),
     )
 
 

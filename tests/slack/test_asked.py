@@ -52,6 +52,10 @@ SIZED: Final = f"{WHAT} (52 now, at most 59)"
 BY: Final = "<!date^1767324845^{time}|03:34 UTC>"
 
 
+NAMES: Final = {ANN: "Ann Arbor", LEA: "lea"}
+"""What people are called; Slack says nothing of Bob."""
+
+
 def asking(*more: Decision) -> Life:
     """Return a life that needs two people's approval, and went on so."""
     life = Life(opening=requested(reason="1.4.2 bricks pumps")).after(show_preview(approval=TWO), confirm(approval=TWO))
@@ -85,7 +89,7 @@ LIVES: Final = {
 
 def thread(life: Life, approvers: Approvers = APPROVERS) -> str | None:
     """Return what the latest event adds to the thread."""
-    made = thread_reply(life.events[-1], life.state, approvers)
+    made = thread_reply(life.events[-1], life.state, approvers, NAMES.get(life.events[-1].actor))
     return made.text if made is not None else None
 
 
@@ -106,17 +110,23 @@ def rung(text: str | None) -> list[str]:
 @pytest.mark.parametrize(
     ("kind", "reply"),
     [
-        (Kind.CONFIRMED, f"<@{BOB}> <@{LEA}> #1 waits for your approval until {BY}: {SIZED}. Why: 1.4.2 bricks pumps."),
+        (
+            Kind.CONFIRMED,
+            (
+                f"<@{BOB}> <@{LEA}> #1 waits for your approval until {BY}: {SIZED}, confirmed by Ann Arbor."
+                " Why: 1.4.2 bricks pumps."
+            ),
+        ),
         (
             Kind.REMINDED,
             f"<@{BOB}> <@{LEA}> #1 still waits for your approval until {BY}: {SIZED}. Why: 1.4.2 bricks pumps.",
         ),
         (
             Kind.BROKE_GLASS,
-            f"<@{BOB}> <@{LEA}> The glass was broken on #1, which went on without you: {SIZED}. Why: pumps burn.",
+            f"<@{BOB}> <@{LEA}> Ann Arbor broke the glass on #1 and went on without you: {SIZED}. Why: pumps burn.",
         ),
-        (Kind.APPROVED, f"<@{ANN}> #1 is approved; it starts now: {WHAT}."),
-        (Kind.REJECTED, f"<@{ANN}> #1 is rejected: not tonight. Nothing was cancelled of {WHAT}."),
+        (Kind.APPROVED, f"<@{ANN}> #1 is approved by lea; it starts now: {WHAT}."),
+        (Kind.REJECTED, f"<@{ANN}> #1 is rejected by lea: not tonight. Nothing was cancelled of {WHAT}."),
         (Kind.EXPIRED, None),
         (Kind.VOIDED, None),
     ],
@@ -171,7 +181,7 @@ def test_a_vote_that_is_not_the_last_says_how_many_are_missing() -> None:
     both = asking(approve(BOB, on=ON), approve(LEA, on=ON))
     late = thread_reply(first.events[-1], both.state, APPROVERS)
 
-    assert f"<@{ANN}> #1 is approved; it still needs 1 more approval: {WHAT}." == thread(first)
+    assert f"<@{ANN}> #1 is approved by {BOB}; it still needs 1 more approval: {WHAT}." == thread(first)
     assert late is not None
     assert thread(first) == late.text
 

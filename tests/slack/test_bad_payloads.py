@@ -17,6 +17,7 @@ from bot.domain.cancellation import Phase
 from bot.playground.world import ANN, OPS
 from bot.slack.payloads import NOT_UNDERSTOOD, refusal, usable
 from bot.wiring import Bot
+from tests.builders import NOW
 from tests.journeys.stage import Scene, until
 
 JUNK: Final[tuple[Any, ...]] = (
@@ -98,6 +99,19 @@ class Wire:
             },
             "closed": {"type": "view_closed", **self.who, "view": FORM, "is_cleared": False},
             "shortcut": {"type": "shortcut", **shortcut},
+            "home": {
+                "type": "event_callback",
+                "team_id": self.team,
+                "authorizations": [{"team_id": self.team, "user_id": "U0BOT", "is_bot": True}],
+                "event": {
+                    "type": "app_home_opened",
+                    "user": ANN,
+                    "channel": "D0ANN",
+                    "tab": "home",
+                    "event_ts": "1.0",
+                    "view": {"type": "home", "id": "V2", "blocks": [], "state": {"values": {}}},
+                },
+            },
             "of a message": {"type": "message_action", **shortcut, "channel": {"id": OPS}, "message": {"ts": "1"}},
         }
 
@@ -198,6 +212,39 @@ def test_a_malformed_press_changes_nothing(wire: Wire) -> None:
 
     assert state is not None
     assert Phase.WAITING_CONFIRMATION is state.phase
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "message", "text": "hello", "user": ANN, "channel_type": "im"},
+        {"type": "app_home_opened", "tab": "messages", "user": ANN},
+        {"type": "app_home_opened", "tab": "home", "user": "nobody"},
+        {"type": "app_home_opened", "tab": "home"},
+        {"type": "of a later version of Slack"},
+    ],
+    ids=["message", "other tab", "no person", "nobody", "unknown"],
+)
+def test_other_events_are_acknowledged_quietly(wire: Wire, event: dict[str, Any]) -> None:
+    """An event that says nothing to the bot is acknowledged, does nothing, and is not warned of."""
+    before, homes = wire.bot._ledger.head(), wire.bot._ledger.outbox.homes(since=NOW)
+    with capture_logs() as logs:
+        answers = wire.send({"type": "event_callback", "team_id": wire.team, "event": event})
+
+    assert ([None], []) == ([answer.payload for answer in answers], logs)
+    assert (before, homes) == (wire.bot._ledger.head(), wire.bot._ledger.outbox.homes(since=NOW))
+
+
+def test_an_event_of_another_workspace_does_nothing(wire: Wire) -> None:
+    """Where Slack says that an event is of another workspace, it is acknowledged, and nobody is remembered for it."""
+    event = {"type": "app_home_opened", "tab": "home", "user": "U0FARAWAY"}
+    before = wire.bot._ledger.head()
+
+    answers = wire.send({"type": "event_callback", "team_id": "T0OTHER", "event": event})
+
+    assert [None] == [answer.payload for answer in answers]
+    assert "U0FARAWAY" not in wire.bot._ledger.outbox.homes(since=NOW)
+    assert before == wire.bot._ledger.head()
 
 
 @pytest.mark.parametrize("payload", [None, [], "text", {}, {"type": "dialog"}, {"type": ["block_actions"]}])

@@ -20,8 +20,9 @@ from bot.domain.status import Status
 from bot.playground.slack.block_kit import problems
 from bot.slack.card import card
 from bot.slack.commands import LONGEST_NEAREST, usage
+from bot.slack.lists import batches, listing
 from bot.slack.message import CUT, TEXT
-from bot.slack.views import batches, listing, reply
+from bot.slack.views import reply
 from tests.builders import (
     ACCOUNT,
     ALONE,

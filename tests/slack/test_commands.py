@@ -303,7 +303,7 @@ def test_people_see_what_they_may_order_or_approve(
     shown = later(town, user, words, channel)
 
     assert jobs_seen == {job for job in ("job-pumps", "job-valves") if job in shown}
-    assert jobs_seen or "You may see no account's cancellations in this channel." in shown
+    assert jobs_seen or "You may see no account's cancellations in this channel: " in shown
 
 
 def test_show_draws_the_card_again(town: Town) -> None:
@@ -315,6 +315,28 @@ def test_show_draws_the_card_again(town: Town) -> None:
     assert card.text == shown.text
     assert () == shown.buttons
     assert f"/archives/{OPS}/p{card.ts.replace('.', '')}" in str(shown.blocks)
+
+
+def test_show_tells_the_story(town: Town) -> None:
+    """Below the card stands what happened, by whom, and where all of it can be read."""
+    number = number_of(town, "job-pumps")
+    shown = str(answer(town, ANN, f"show {number}").blocks)
+
+    assert "*What happened*" in shown
+    assert f"<@{ANN}> asked to cancel the queued tasks of job job-pumps on account pumps" in shown
+    assert "Frozen as plan" in shown
+    assert f"`ota-bot audit show {number}`" in shown
+
+
+def test_pending_says_what_is_waited_for(town: Town) -> None:
+    """`pending` says of each what it waits for, until when, and where its card is."""
+    shown = answer(town, ANN, "pending")
+    (card,) = cards_of(town, "job-pumps")
+
+    said = " ".join(str(block["text"]["text"]) for block in shown.blocks)
+    assert f"Waits for <@{ANN}> to confirm it until <!date^" in said
+    assert f"/archives/{OPS}/p{card.ts.replace('.', '')}|Go to its card>" in said
+    assert f"Waits for <@{ANN}> to confirm it" in shown.text
 
 
 @pytest.mark.parametrize(
@@ -356,8 +378,11 @@ def test_who_may_not_look_is_remembered(town: Town, user: str, words: str, job: 
 
 def test_refused_looks_are_not_stored_without_end(world: Scene) -> None:
     """Of twelve looks of a guest ten are remembered; each is answered."""
+    nothing = (
+        "You may see no account's cancellations in this channel: guests of this workspace may not cancel anything."
+    )
     for _ in range(12):
-        assert "You may see no account's cancellations in this channel." == later(world, GUS, "list")
+        assert nothing == later(world, GUS, "list")
 
     assert [GUS] * 10 == [event.actor for event in world.events("refused")]
 

@@ -120,7 +120,7 @@ def test_somebody_who_takes_none_holds_up_nobody(press: Press, error: str) -> No
     assert {LEA: ["waits for"], MAX: ["waits for"]} == written(press)
     press.decide(number, reject(LEA))
     press.turn(5)
-    assert f"<@{ANN}> #1 is rejected: not tonight." in press.thread()[-1]
+    assert f"<@{ANN}> #1 is rejected by lea: not tonight." in press.thread()[-1]
 
 
 @pytest.mark.parametrize("fault", [{"status": 500}, {"error": "internal_error"}, {"drop": True}])
@@ -180,13 +180,15 @@ def test_a_group_that_is_read_late_is_called_one_by_one(press: Press) -> None:
 
 
 def test_what_is_answered_by_then_calls_nobody(press: Press) -> None:
-    """A question that has its answer before it is told is told to nobody, in the thread and directly."""
+    """A question that has its answer before it is told calls nobody, in the thread and directly."""
     number = asking(press)
     press.decide(number, withdraw())
 
     press.turn(10)
 
-    assert ([], {}) == (press.thread(), written(press))
+    confirmed = "Confirmed by Ann Arbor, which needs the approval of 2 other people."
+    assert [confirmed, "Withdrawn by Ann Arbor. Nothing was cancelled."] == press.thread()
+    assert {} == written(press)
 
 
 def test_the_whole_way_is_told(press: Press) -> None:

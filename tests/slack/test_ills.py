@@ -9,11 +9,11 @@ from slack_sdk import WebClient
 
 from bot.playground.slack.local_slack import LocalSlack
 from bot.playground.slack.values import Call
+from bot.slack.audit_views import AUDITED
 from bot.slack.card import EARLIER
 from bot.slack.links import ANEW, card_link
 from bot.slack.publisher import IDLE
 from bot.slack.tries import PATIENCE, RARELY
-from bot.slack.views import AUDITED
 from tests.builders import ANN, BOB, FAILED, confirm, finish, record, send, show_preview, start, withdraw
 from tests.domain.test_approval import LEA
 from tests.slack.test_card_approval import show
@@ -327,7 +327,7 @@ def test_a_thread_goes_on_under_a_new_card(press: Press) -> None:
     press.slack.edit(press.cards(number)[0], text="", blocks=(), deleted=True)
     press.turn(12)
 
-    assert [f"<@{ANN}> Done:"] == thread(press, number, OPS)
+    assert ["Confirmed by", f"<@{ANN}> Done:"] == thread(press, number, OPS)
 
 
 # --- pace ------------------------------------------------------------------------------------------------------------

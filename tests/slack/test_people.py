@@ -66,9 +66,13 @@ def test_a_member_is_seen_as_they_are(directory: SlackDirectory) -> None:
     assert frozenset({"S0ONCALL"}) == sight.groups
     assert sight.place is not None
     assert (OPS, False) == (sight.place.id, sight.place.external)
-    assert {"groups": ["S0ONCALL"], "team": "T0LOCAL", "flags": [], "at": "2026-01-02T03:04:05.000000Z"} == (
-        sight.evidence
-    )
+    assert {
+        "person": ANN,
+        "groups": ["S0ONCALL"],
+        "team": "T0LOCAL",
+        "flags": [],
+        "at": "2026-01-02T03:04:05.000000Z",
+    } == (sight.evidence)
     assert None is fault(sight, ON_CALL, Role.REQUEST)
 
 

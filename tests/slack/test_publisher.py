@@ -27,12 +27,15 @@ from bot.slack.turns import LEAST_REST
 from tests.builders import (
     ANN,
     BOB,
+    COUNTS,
     DONE,
     FAILED,
+    STRICT,
     Clock,
     confirm,
     finish,
     record,
+    reject,
     requested,
     send,
     show_preview,
@@ -49,6 +52,8 @@ END: Final = (
     f"<@{ANN}> Done: the queued and notified tasks of job J1 on prod (#1)."
     " asked 52 · accepted 52 · confirmed 52 · left 0."
 )
+TOLD: Final = ["Confirmed by Ann Arbor. Started: asked 52, 1 call."]
+"""The reply that tells how a run came to be; it mentions nobody."""
 NOTE: Final = "An earlier card of this may lie above"
 TURN: Final = 0.5
 """Seconds between two rounds."""
@@ -66,6 +71,8 @@ class Press:
         clock: Clock | None = None,
         audit_channel: str | None = AUDIT,
     ) -> None:
+        self.refreshed = list[str]()
+        """The owner of each round in which Home tabs were looked after."""
         self.slack = slack
         self.clock = clock or Clock()
         self.ledger = Ledger.open(folder / "ledger.db", now=self.clock)
@@ -78,14 +85,16 @@ class Press:
 
     def started(self, audit_channel: str | None = AUDIT) -> Publisher:
         """Start a publisher of a process of its own, whose thread does nothing: the test makes its rounds."""
+        owner = f"process-{next(self._owners)}"
         made = Publisher(
             self.ledger,
             self.client,
             self._directory,
             self.answers,
             audit_channel=audit_channel,
-            owner=f"process-{next(self._owners)}",
+            owner=owner,
             now=self.clock,
+            refresh=lambda: self.refreshed.append(owner),
         )
         made._thread = threading.Thread(target=lambda: None)
         made.start()
@@ -227,6 +236,15 @@ def test_many_cards_keep_to_slacks_pace(tmp_path: Path) -> None:
         press.close()
 
 
+def test_home_tabs_are_looked_after_by_one(press: Press) -> None:
+    """Whoever holds the lease looks after Home tabs in each round; nobody else does."""
+    first, second = press.publisher, press.started()
+    for publisher in (first, second, first):
+        publisher._round()
+
+    assert ["process-1", "process-1"] == press.refreshed
+
+
 # --- more than Slack takes -------------------------------------------------------------------------------------------
 
 
@@ -313,8 +331,9 @@ def test_a_batch_that_fails_is_told_in_a_few_replies(press: Press) -> None:
 
     thread = press.thread()
     assert [f"Call {n}, attempt 1: failed." for n in range(1, MOST_FAILURES + 1)] == [
-        " ".join(text.split()[:5]) for text in thread[:-2]
+        " ".join(text.split()[:5]) for text in thread[1:-2]
     ]
+    assert "Confirmed by Ann Arbor. Started: asked 52, 300 calls." == thread[0]
     assert "More attempts failed; from here on they are not told one by one. The ledger has each." == thread[-2]
     assert thread[-1].startswith(f"<@{ANN}> Failed:")
 
@@ -332,7 +351,7 @@ def test_new_cards_come_before_replies(press: Press) -> None:
     press.turn(26)
 
     assert [1] * 4 == posted
-    assert [MOST_FAILURES + 1] * 3 == [len(press.thread(number)) for number in failing]
+    assert [len(TOLD) + MOST_FAILURES + 1] * 3 == [len(press.thread(number)) for number in failing]
 
 
 def test_a_thread_that_fails_holds_up_no_card(press: Press) -> None:
@@ -346,7 +365,7 @@ def test_a_thread_that_fails_holds_up_no_card(press: Press) -> None:
     press.turn(2)
 
     assert "Failed" == words_of(press.cards()[0])[-1]
-    assert [] == press.thread()
+    assert TOLD == press.thread()
 
 
 # --- Slack fails -----------------------------------------------------------------------------------------------------
@@ -465,7 +484,7 @@ def test_a_deleted_card_is_posted_anew(press: Press) -> None:
     (anew,) = press.cards()
     assert card.ts != anew.ts
     assert ["Done"] == words_of(anew)
-    assert [END] == press.thread()
+    assert [*TOLD, END] == press.thread()
 
 
 @pytest.mark.parametrize("private", [False, True], ids=["not_in_channel", "channel_not_found"])
@@ -509,7 +528,7 @@ def test_the_end_is_told_once(press: Press) -> None:
     press.order(show_preview(), *RAN)
     press.turn(30)
 
-    assert [END] == press.thread()
+    assert [*TOLD, END] == press.thread()
 
 
 @pytest.mark.parametrize(
@@ -541,7 +560,7 @@ def test_replies_mention_exactly_the_requester(press: Press) -> None:
     press.turn(12)
 
     mentioned = [re.findall(r"<@(\w+)>", reply) for reply in press.thread()]
-    assert [[], [ANN]] == mentioned
+    assert [[], [], [ANN]] == mentioned
     assert {ANN} == {ring.user for ring in press.slack.rings}
 
 
@@ -554,7 +573,30 @@ def test_a_failed_reply_is_tried_again(press: Press) -> None:
     press.turn(20)
 
     assert ["Waiting for confirmation", "Done"] == words_of(press.cards()[0])
-    assert 1 == len(press.thread())
+    assert [*TOLD, END] == press.thread()
+
+
+def test_a_later_look_is_told_when_it_saw_something_else(press: Press) -> None:
+    """After the end, a look that finds other figures is told once in the thread, and one that does not is not."""
+    number = press.order(show_preview(), *RAN)
+    press.turn(12)
+    press.decide(number, verify())
+    press.turn(6)
+    press.decide(number, verify(COUNTS, canceled=43))
+    press.turn(6)
+
+    again = "Looked at the cloud again: confirmed 40, where it was 52; left 52, where it was 0."
+    assert [*TOLD, END, again] == press.thread()
+
+
+def test_who_decided_is_named_and_not_rung(press: Press) -> None:
+    """A rejection names who it was to whoever asked; nobody else's phone rings for it."""
+    number = press.order(show_preview(approval=STRICT), confirm(approval=STRICT), reject())
+    press.turn(8)
+
+    end = f"<@{ANN}> #{number} is rejected by bob: not tonight."
+    assert press.thread()[-1].startswith(end)
+    assert "Confirmed by Ann Arbor, which needs a second person's approval." == press.thread()[0]
 
 
 # --- the audit channel -----------------------------------------------------------------------------------------------
@@ -573,6 +615,17 @@ def test_audit_lines_come_in_order(press: Press) -> None:
         line[line.index(" · event ") :] for line in press.lines()
     ]
     assert "Ann Arbor (U0ANN)" in press.lines()[0]
+
+
+def test_a_checkpoint_has_its_whole_digest(press: Press) -> None:
+    """The daily line says how many events there were, and ends with all 64 digits."""
+    press.order(show_preview(), withdraw())
+    press.clock.turn(24 * 3600)
+    stored = press.ledger.checkpoint()
+    press.turn(6)
+
+    assert stored is not None
+    assert f"checkpoint after 3 events · bot · event 4 {stored.digest}" == press.lines()[-1]
 
 
 def test_audit_lines_mention_nobody(press: Press) -> None:
@@ -654,7 +707,7 @@ def test_a_restart_goes_on_where_it_was(press: Press) -> None:
     press.turn(12)
 
     assert [1, 1] == [len(press.cards(one)) for one in (1, 2)]
-    assert 1 == len(press.thread(1))
+    assert [[*TOLD, END], ["Withdrawn by Ann Arbor. Nothing was cancelled."]] == [press.thread(1), press.thread(2)]
     assert ["#2 withdrawn", "#1 confirmed", "#1 done"] == [
         re.sub(r"( plan|:| ·).*", "", line) for line in press.lines()
     ]

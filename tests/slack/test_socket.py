@@ -51,6 +51,7 @@ class Connected:
             actions,
             form=nothing,
             reasons=nothing,
+            homes=nothing,
             timer=lambda: self.time,
             halt=Halt(),
         )

@@ -18,23 +18,30 @@ from bot.domain.guard import guard
 from bot.domain.order import CancelJob
 from bot.domain.plan import freeze
 from bot.domain.status import Status
+from bot.domain.story import told as story_told
+from bot.domain.witness import DIGITS
 from bot.playground.slack.block_kit import problems
+from bot.slack.audit_views import audit_line
 from bot.slack.card import card
-from bot.slack.message import DIGITS, TEXT, Message, said
-from bot.slack.views import audit_line, line, listing, reply
+from bot.slack.lists import line, listing, story, waits
+from bot.slack.message import TEXT, Message, said
+from bot.slack.views import looked_again, reply
 from tests.builders import (
     ACCOUNT,
     ANN,
+    APPROVED,
     BOB,
     COUNTS,
     DONE,
     FAILED,
+    RUNNING,
     STRICT,
     UNKNOWN,
     WAITING,
     Life,
     account,
     approve,
+    blind,
     break_glass,
     by_bot,
     confirm,
@@ -74,7 +81,7 @@ ASKING: Final = {Phase.WAITING_CONFIRMATION, Phase.APPROVED, Phase.RUNNING}
 """The phases whose buttons are all there already."""
 LIVE: Final = re.compile(r"<[^<>]*>")
 ENTITY: Final = re.compile(r"&(?!(?:amp|lt|gt);)")
-TIME: Final = re.compile(r"<!date\^\d+\^\{time\}\|\d\d:\d\d UTC>")
+TIME: Final = re.compile(r"<!date\^\d+\^(?:\{date_short_pretty\} )?\{time\}\|(?:[\d-]{10} )?\d\d:\d\d UTC>")
 
 
 def state_in(phase: Phase) -> State:
@@ -460,11 +467,34 @@ def test_what_ends_by_itself_is_told(life: Life, word: str) -> None:
 
 
 def test_somebody_elses_stop_is_told() -> None:
-    """A stop by somebody else rings the requester alone; one's own says nothing."""
-    by_bob = told(life_in(Phase.RUNNING).after(stop(BOB)))
+    """A stop by somebody else rings the requester alone; one's own rings nobody. Both say by whom."""
+    by_bob, by_ann = (told(life_in(Phase.RUNNING).after(stop(who))).text for who in (BOB, ANN))
 
-    assert f"<@{ANN}> #1 is being ended early; the card says by whom." == by_bob.text
-    assert None is reply(*last(life_in(Phase.RUNNING).after(stop(ANN))))
+    assert f"<@{ANN}> #1 is being ended early by {BOB}; what was not sent stays unsent." == by_bob
+    assert f"#1 is being ended early by {ANN}; what was not sent stays unsent." == by_ann
+
+
+def test_a_confirmation_that_came_to_nothing_is_told() -> None:
+    """What is voided after its confirmation says who had confirmed; where others had to agree, the question has."""
+    alone = reply(*last(Life().after(*APPROVED, void())), "Ann Arbor")
+    voted = reply(*last(Life().after(*WAITING, confirm(approval=STRICT), void())), "Ann Arbor")
+
+    assert alone is not None
+    assert voted is not None
+    assert alone.text.startswith(f"<@{ANN}> Voided, though Ann Arbor had confirmed it: the queued and notified tasks")
+    assert voted.text.startswith(f"<@{ANN}> Voided: the queued and notified tasks")
+
+
+def test_a_stop_before_the_start_is_told_once() -> None:
+    """Stopped before it started, an order says that it was confirmed, by whom it was stopped, and rings once."""
+    life = Life().after(*APPROVED, stop(BOB))
+    stopped, finished = (reply(event, life.state) for event in life.events[-2:])
+
+    assert stopped is not None
+    assert finished is not None
+    assert f"#1 is being ended early by {BOB}; what was not sent stays unsent." == stopped.text
+    assert finished.text.endswith("(#1). It was confirmed and had not started. Nothing was cancelled.")
+    assert [f"<@{ANN}>"] == LIVE.findall(finished.text)
 
 
 @pytest.mark.parametrize(("answer", "told_so"), [(DONE, False), (FAILED, True), (UNKNOWN, True)])
@@ -481,9 +511,82 @@ def test_calls_that_went_wrong_are_told(answer: Answer, told_so: bool) -> None:
 
 
 def test_what_changes_nothing_is_not_told() -> None:
-    """A request, a preview and a withdrawal by the asker are on the card, and no reply."""
-    for phase in (Phase.WAITING_CONFIRMATION, Phase.WITHDRAWN, Phase.APPROVED):
-        assert None is reply(*last(life_in(phase)))
+    """A request and a preview are on the card, and no reply; nor are a reminder and a call that goes out."""
+    for life in (Life(), life_in(Phase.WAITING_CONFIRMATION), life_in(Phase.RUNNING).after(send())):
+        assert None is reply(*last(life))
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (APPROVED, None),
+        ((*WAITING, withdraw()), "Withdrawn by Ann Arbor. Nothing was cancelled."),
+        ((*APPROVED, start()), "Confirmed by Ann Arbor. Started: asked 52, 1 call."),
+        ((*APPROVED, start(calls=1200)), "Confirmed by Ann Arbor. Started: asked 52, 1,200 calls."),
+        ((*RUNNING, stop(ANN)), "#1 is being ended early by Ann Arbor; what was not sent stays unsent."),
+    ],
+    ids=["confirmed", "withdrawn", "started", "many calls", "stopped"],
+)
+def test_the_story_names_people_and_rings_nobody(made: tuple[Decision, ...], said: str | None) -> None:
+    """Each step that calls nobody is a reply without a mention; a confirmation is told with the start it brings."""
+    life = Life().after(*made)
+    message = reply(*last(life), "Ann Arbor")
+
+    assert said == (message.text if message else None)
+
+
+def test_the_start_after_an_approval_names_nobody() -> None:
+    """Where others had to agree, the question has said who confirmed, and each vote who agreed."""
+    asked = (
+        *WAITING,
+        confirm(approval=STRICT),
+        approve(on=account(approval=STRICT)),
+        start(on=account(approval=STRICT)),
+    )
+
+    assert "Started: asked 52, 1 call." == told(Life().after(*asked)).text
+
+
+def test_a_name_that_calls_is_text() -> None:
+    """What somebody is called rings nobody, whatever they are called."""
+    message = reply(*last(Life().after(*RUNNING)), "<!channel> <@U0EVE>")
+
+    assert message is not None
+    assert [] == LIVE.findall(message.text)
+
+
+def test_the_question_says_who_confirmed() -> None:
+    """What needs approval has the question to the approvers as its one reply, unless that has its answer by then."""
+    asking = Life().after(*WAITING, confirm(approval=STRICT))
+    confirmed = asking.events[-1]
+    assert None is reply(confirmed, asking.state)
+
+    asking.after(approve())
+    late = reply(confirmed, asking.state, "Ann Arbor")
+    assert "Confirmed by Ann Arbor, which needs a second person's approval." == (late.text if late else None)
+
+
+@pytest.mark.parametrize(
+    ("look", "said"),
+    [
+        (verify(), None),
+        (blind(), None),
+        (
+            verify(COUNTS, canceled=43),
+            "Looked at the cloud again: confirmed 40, where it was 52; left 52, where it was 0.",
+        ),
+    ],
+    ids=["the same", "not read", "other figures"],
+)
+def test_a_later_look_is_told_where_it_saw_something_else(look: Decision, said: str | None) -> None:
+    """After the end, a look at the cloud that finds other figures says which they were; before it none is told."""
+    life = life_in(Phase.DONE)
+    during = [event for event in life.events if event.kind == Kind.VERIFIED][-1]
+    assert None is looked_again(during, [event for event in life.events if event.id < during.id])
+
+    life.after(look)
+    message = looked_again(life.events[-1], life.events[:-1])
+    assert said == (message.text if message else None)
 
 
 @settings(deadline=None)
@@ -648,6 +751,30 @@ def test_a_long_list_is_cut(words: str) -> None:
 
     assert len(made) <= TEXT
     assert {f"<@{ANN}>"} >= {found for found in LIVE.findall(made) if not TIME.fullmatch(found)}
+
+
+@settings(deadline=None, max_examples=25)
+@given(words=HOSTILE)
+def test_a_story_holds_nothing_live(words: str) -> None:
+    """Words of people and clouds in a story mention nobody but whoever did each thing, and link nothing."""
+    answer = Answer(outcome=Outcome.FAILED, code=words[:100], message=words[:500], request_id=words[:100])
+    life = Life(opening=requested(reason=words[:200] or "x")).after(*RUNNING, send(), record(answer))
+    blocks = story(story_told(life.events), 1)
+
+    assert [] == problems("message", blocks)
+    live = {found for text in mrkdwn(blocks) for found in LIVE.findall(text) if not TIME.fullmatch(found)}
+    assert {f"<@{ANN}>"} == live
+    assert [] == [text for text in mrkdwn(blocks) if ENTITY.search(text)]
+
+
+def test_what_may_lie_on_another_day_is_dated() -> None:
+    """A list and a story say the day, too, as each reader counts it; a deadline is of the day."""
+    life = Life().after(*WAITING)
+    at = "<!date^1767323045^{date_short_pretty} {time}|2026-01-02 03:04 UTC>"
+
+    assert at in line(life.state)
+    assert at in str(story(story_told(life.events), 1))
+    assert waits(life.state).endswith(" until <!date^1767324845^{time}|03:34 UTC>.")
 
 
 @settings(deadline=None)
