@@ -88,9 +88,9 @@ DECISIONS: Final = "tests/domain/test_approval.py"
 ENGINE: Final = "tests/engine/test_approval.py"
 JOURNEYS: Final = "tests/journeys/test_approval.py"
 LIFE: Final = "tests/domain/test_life.py"
-GUARD: Final = "tests/domain/test_guard.py"
+WITNESS: Final = "tests/cli/test_audit_witness.py"
 STOP: Final = "tests/engine/test_stop.py"
-CHAIN: Final = "tests/ledger/test_chain.py"
+FORGERIES: Final = "tests/ledger/test_forgeries.py"
 
 SYSTEMS: Final[Mapping[str, System]] = {
     "amazon_q": System(short="Amazon Q", name="Amazon Q Developer in chat, once AWS Chatbot"),
@@ -290,10 +290,11 @@ ROWS: Final = (
     _row(
         "durable audit, export",
         _ours(
-            "P",
-            "a file chained by digests, its lines in a channel; no export, and not write-once storage",
-            CHAIN,
-            GUARD,
+            "Y",
+            "a chain of digests, replayed and held against a channel; JSON lines, CSV, a folder that checks itself; not"
+            " write-once storage",
+            FORGERIES,
+            WITNESS,
         ),
         amazon_q="P CloudTrail of the service's calls [38]",
         poshbot="P log [30]",

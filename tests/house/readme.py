@@ -6,6 +6,7 @@ A block is a marker with a fenced block, a table or the addresses of links under
     <!-- commands -->            a table of what can be typed after /ota-cancel
     <!-- parameters -->          a table of what the clouds' documents ask for, and the test of each
     <!-- comparison -->          how other systems have somebody approve something; and its notes, sources and links
+    <!-- output: ota-bot audit list -->   what an auditor's command prints, on a ledger with three cancellations
     <!-- config -->              an example that the bot can load; written by hand
 """
 
@@ -22,9 +23,17 @@ from bot.domain.command import FORMS, usage
 from bot.domain.words import COMMAND
 from tests.documents.parameters import table
 from tests.house.comparison import comparison
+from tests.house.outputs import outputs
 from tests.house.tree import ROOT
 
 README: Final = ROOT / "README.md"
+SHOWN: Final = (
+    "ota-bot audit verify --witness audit.json",
+    "ota-bot audit list --person U0ANN",
+    "ota-bot audit show 2",
+    "ota-bot audit export 2 --to evidence-2",
+)
+"""The commands whose output is shown."""
 BLOCK: Final = re.compile(
     r"^<!-- (?P<marker>[^>\n]+) -->\n+"
     r"(?P<body>```\w*\n(?:(?!```).*\n)*```$|(?:\|.*(?:\n|\Z))+|(?:\[\w+\]: .*(?:\n|\Z))+)",
@@ -57,7 +66,8 @@ def command_table() -> str:
 def generated() -> Mapping[str, str]:
     """Return what must stand under each marker, but for the config, which is written by hand."""
     helps = {f"help: {command.prog}": f"```text\n{help_of(command)}```" for command in programs(parser())}
-    return {**helps, "commands": command_table(), "parameters": table(), **comparison()}
+    shown = {f"output: {command}": printed for command, printed in outputs(SHOWN).items()}
+    return {**helps, **shown, "commands": command_table(), "parameters": table(), **comparison()}
 
 
 def blocks(text: str) -> Iterator[tuple[str, str]]:
