@@ -28,7 +28,7 @@ from bot.domain.reading import Named, Reading
 from bot.domain.secret import Secret
 from bot.domain.status import Status
 from bot.ledger.ledger import Ledger
-from bot.wiring import now
+from bot.wiring.engine import now
 
 ACTION: Final = "CancelOTATaskByDevice"
 JOB: Final = "7glPHmaDYLAYMD1HHutT02"

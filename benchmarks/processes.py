@@ -22,7 +22,7 @@ from bot.engine.intake import Intake
 from bot.engine.keeper import Halt, Keeper
 from bot.engine.presses import Presses
 from bot.playground.cloud.aliyun_cloud import QPS, AliyunCloud
-from bot.wiring import build_engine, now, open_ledger
+from bot.wiring.engine import build_engine, now, open_ledger
 
 SECRETS: Final[Mapping[str, str]] = {"KEY_ID": "LTAIbench", "KEY_SECRET": "bench-key-secret"}
 ASKER: Final = "cli:bench"

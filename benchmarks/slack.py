@@ -24,7 +24,7 @@ from bot.playground.cloud.aliyun_cloud import AliyunCloud
 from bot.playground.slack.local_slack import LocalSlack
 from bot.playground.slack.values import Message
 from bot.playground.world import ANN, JOB, OPS, Stage
-from bot.wiring import now
+from bot.wiring.engine import now
 
 SECRETS: Final[Mapping[str, str]] = {
     "SLACK_BOT_TOKEN": "xoxb-local",

@@ -11,7 +11,7 @@ from bot.config import load
 from bot.domain.errors import LedgerError
 from bot.ledger import afresh
 from bot.ledger.ledger import Ledger
-from bot.wiring import now, open_ledger
+from bot.wiring.engine import now, open_ledger
 
 
 def go_on(given: argparse.Namespace) -> int:

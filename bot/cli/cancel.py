@@ -23,7 +23,7 @@ from bot.engine.executor import Executor
 from bot.engine.intake import Intake
 from bot.engine.keeper import Halt, HaltError, Renewer
 from bot.engine.presses import Presses
-from bot.wiring import Engine, build_engine, keep_guards, now, open_ledger
+from bot.wiring.engine import Engine, build_engine, keep_guards, now, open_ledger
 from bot.wiring.logs import set_up
 
 

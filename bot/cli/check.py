@@ -14,7 +14,7 @@ from bot.engine.keeper import Halt
 from bot.ledger.ledger import Ledger
 from bot.slack.app import web_client
 from bot.slack.checkup import Checkup
-from bot.wiring import build_engine, now
+from bot.wiring.engine import build_engine, now
 from bot.wiring.logs import set_up
 
 

@@ -10,7 +10,7 @@ from bot.domain.events import Event, Kind
 from bot.domain.fold import apply
 from bot.domain.sought import Sought, lists
 from bot.ledger.ledger import Ledger
-from bot.wiring import open_ledger
+from bot.wiring.engine import open_ledger
 
 
 def opened(given: argparse.Namespace) -> Ledger:

@@ -13,7 +13,7 @@ from bot.cli.reach import reach_directly
 from bot.config import Need, load
 from bot.domain.errors import Error
 from bot.engine.keeper import Halt, HaltError
-from bot.wiring import Bot
+from bot.wiring.bot import Bot
 from bot.wiring.logs import set_up
 
 LONGEST_FAREWELL: Final = 9.0

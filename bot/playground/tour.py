@@ -11,7 +11,7 @@ from bot.playground.jobs_ready import LAMPS, METERS, TURBINES
 from bot.playground.slack.local_slack import LocalSlack
 from bot.playground.slack.values import Delivery, Message
 from bot.playground.world import ANN, AUDIT, BEN, JOB, LEA, OPS, SECRETS, World
-from bot.wiring import open_ledger
+from bot.wiring.engine import open_ledger
 
 PATIENCE = 20.0
 """Seconds for each scene; each takes a second or two."""

@@ -30,7 +30,7 @@ from bot.playground.page.clouds import aliyun, enos, tuya
 from bot.playground.page.page import Page
 from bot.playground.page.panel import Panel
 from bot.playground.slack.local_slack import LocalSlack
-from bot.wiring import Bot
+from bot.wiring.bot import Bot
 
 JOB: Final = PUMPS.job
 """The job with a bad image that everything here begins with."""

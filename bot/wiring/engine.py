@@ -20,6 +20,7 @@ from bot.config import Settings
 from bot.domain.account import Account
 from bot.domain.account import Cloud as CloudName
 from bot.domain.errors import ConfigError
+from bot.domain.guard import guard
 from bot.engine.directory import Directory
 from bot.engine.keeper import Halt
 from bot.engine.rooms import Rooms
@@ -86,3 +87,8 @@ def _cloud(account: Account, http: Http, throttle: Throttle, ahead: Callable[[st
         return EnosCloud(account, http=http, throttle=throttle, now=now, ahead=ahead)
     rpc = {CloudName.ALIYUN: AliyunCloud, CloudName.TUYA: TuyaCloud}[account.cloud]
     return rpc(account, http=http, throttle=throttle, now=now, nonce=lambda: str(uuid.uuid4()), ahead=ahead)
+
+
+def keep_guards(ledger: Ledger, actor: str, settings: Settings) -> None:
+    """Let the ledger see what guards the accounts now: a change since the last start is an event."""
+    ledger.keep_guards(actor, {name: guard(account) for name, account in settings.accounts.items()})

@@ -17,7 +17,7 @@ from bot.config import Need, load
 from bot.domain.errors import LedgerError
 from bot.engine.keeper import Halt
 from bot.ledger.ledger import Ledger
-from bot.wiring import Bot
+from bot.wiring.bot import Bot
 from tests.builders import requested
 from tests.cli.stage import JOB, Ended, Terminal, lines
 from tests.journeys.stage import SECRETS, Scene

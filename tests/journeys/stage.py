@@ -25,7 +25,8 @@ from bot.playground.cloud.aliyun_cloud import AliyunCloud, Arrival
 from bot.playground.slack.local_slack import LocalSlack
 from bot.playground.slack.values import Delivery, Message
 from bot.playground.world import ANN, JOB, OPS, Stage
-from bot.wiring import Bot, now
+from bot.wiring.bot import Bot
+from bot.wiring.engine import now
 
 SECRETS: Final[Mapping[str, str]] = {
     "SLACK_BOT_TOKEN": "xoxb-stand-in-for-the-bot",

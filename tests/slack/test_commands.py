@@ -15,7 +15,7 @@ from bot.engine.keeper import Halt
 from bot.playground.slack.values import Delivery, Message
 from bot.playground.world import ANN, AUDIT, BEN, GUS, JOB, LEA, OPS
 from bot.slack.commands import Commands, typed
-from bot.wiring import Bot
+from bot.wiring.bot import Bot
 from tests.journeys.stage import PATIENCE, WORDS, Scene, until
 
 VALVES: Final = "C0VALVES"

@@ -12,7 +12,7 @@ from bot.engine.keeper import Halt
 from bot.playground.slack.values import Delivery, Message, View
 from bot.playground.world import ANN, AUDIT, BEN, GUS, JOB, LEA, OPS
 from bot.slack.form_views import instead
-from bot.wiring import Bot
+from bot.wiring.bot import Bot
 from tests.journeys.stage import PATIENCE, Scene, until
 
 VALVES: Final = "C0VALVES"

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from bot.playground.world import ANN
-from bot.wiring import Bot
+from bot.wiring.bot import Bot
 from tests.journeys.stage import Scene, until
 
 TOLD = "database is locked. Nothing was changed. Try again"

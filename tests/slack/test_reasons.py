@@ -14,7 +14,7 @@ from bot.engine.keeper import Halt
 from bot.playground.slack.values import Delivery, View
 from bot.playground.world import ANN, BEN, LEA, OPS
 from bot.slack.reasons import NOT_GIVEN, Reasons
-from bot.wiring import Bot
+from bot.wiring.bot import Bot
 from tests.builders import void
 from tests.journeys.leads import GUEST, MAX, STRANGER, Leads
 from tests.journeys.stage import PATIENCE
