@@ -23,6 +23,7 @@ from bot.engine.executor import Executor
 from bot.engine.intake import Intake
 from bot.engine.keeper import Halt, HaltError, Renewer
 from bot.engine.presses import Presses
+from bot.ledger.ledger import Ordered
 from bot.wiring.engine import Engine, build_engine, keep_guards, now, open_ledger
 from bot.wiring.logs import set_up
 
@@ -91,13 +92,16 @@ class _Session:
 
     def _cancel(self, order: Cancel, account: Account) -> int:
         channel = next(iter(account.channels), None)  # where a running bot shows the card
-        # Broken off between the order and its number, it would stay open, and a running bot would go on with it.
-        with self.interrupts.held():
-            ordered = self.intake.order(self.actor, order, account, channel=channel, via="terminal", delivery=None)
+        ordered: Ordered | None = None
         try:
+            # Broken off between the order and its number, it would stay open, and a running bot would go on with it.
+            with self.interrupts.held():
+                ordered = self.intake.order(self.actor, order, account, channel=channel, via="terminal", delivery=None)
             self.interrupts.catch_up()
             starts = self._asked(ordered.id)
         except (EOFError, KeyboardInterrupt):
+            if ordered is None:
+                raise
             starts = self._left(ordered.id)
         return self._run(ordered.id) if starts else 1
 

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from bot.domain.cancellation import Phase
 from bot.playground.world import ANN, OPS
 from bot.slack.payloads import NOT_UNDERSTOOD, refusal, usable
-from bot.wiring import Bot
+from bot.wiring.bot import Bot
 from tests.builders import NOW
 from tests.journeys.stage import Scene, until
 
@@ -231,7 +231,9 @@ def test_other_events_are_acknowledged_quietly(wire: Wire, event: dict[str, Any]
     with capture_logs() as logs:
         answers = wire.send({"type": "event_callback", "team_id": wire.team, "event": event})
 
-    assert ([None], []) == ([answer.payload for answer in answers], logs)
+    # Private answers to what was sent before may still be given up on meanwhile, which is told as information.
+    warned = [entry for entry in logs if entry["log_level"] != "info"]
+    assert ([None], []) == ([answer.payload for answer in answers], warned)
     assert (before, homes) == (wire.bot._ledger.head(), wire.bot._ledger.outbox.homes(since=NOW))
 
 
