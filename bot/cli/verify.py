@@ -99,6 +99,7 @@ def _proved(found: Verified) -> Iterable[str]:
         yield "events at its next start."
     else:
         yield "- The state rows that the bot works by are what the events say; guards are those of their last change."
+    yield "- The rules that events name are rules that their account had, as far as guards are kept."
     if found.chain.unknown:
         yield f"Not replayed: {_many(found.chain.unknown, 'event')} of kinds that this version does not know."
 
@@ -136,5 +137,5 @@ def _not_proved(witnessed: Witnessed | None) -> Iterable[str]:
         yield "- That no events were cut off at the end, nor the chain written anew: no line speaks of this ledger yet."
     else:
         yield "- That nothing was cut off after the last line, and that the export is Slack's."
-    yield "- That the rules an event names were configured: a change of them is an event, and a line in the channel."
+    yield "- That the guards of an account that never changed are the configured ones: those are in no event."
     yield "- That Slack and the clouds told the bot the truth."

@@ -155,22 +155,28 @@ def _previewed(state: State, event: Event, after: State) -> str | None:
 def _misplanned(order: Cancel, plan: Plan, preview: Preview) -> str | None:
     """Hold a plan against the words it was made for and what was seen: all but endpoint and key follows from these."""
     cloud, jobs = Cloud(plan.cloud), [job.id for job in preview.jobs]
-    if plan.verb != order.verb or plan.job != jobs[0] or order.job not in {None, plan.job}:
-        return "its plan is not for what was ordered"
-    if plan.statuses != (BY_DEVICE[cloud] if isinstance(order, CancelDevices) else order.statuses):
-        return "its plan hits other statuses than were ordered"
-    if not _fitting(order, cloud, [step.action for step in plan.steps]):
-        return f"its plan has other operations than the order needs: {plan.operation}"
-    if not {step.job for step in plan.steps} <= {*jobs}:
-        return "its plan is for other jobs than were seen"
     by_name = isinstance(order, CancelDevices) or cloud is Cloud.ENOS
+    statuses = BY_DEVICE[cloud] if isinstance(order, CancelDevices) else order.statuses
     calls = [-(-step.count // plan.per_call) if by_name else 1 for step in plan.steps]
-    if [step.calls for step in plan.steps] != calls or any((step.names is not None) != by_name for step in plan.steps):
-        return "its plan has other calls than it needs"
-    expected = most(order, preview, frozenset(plan.statuses), plan.steps)
-    return (
-        f"its plan hits at most {plan.at_most}, and its preview says {expected}" if plan.at_most != expected else None
+    at_most = most(order, preview, frozenset(plan.statuses), plan.steps)
+    faults = (
+        (
+            (plan.verb, plan.job) != (order.verb, jobs[0]) or order.job not in {None, plan.job},
+            "its plan is not for what was ordered",
+        ),
+        (plan.statuses != statuses, "its plan hits other statuses than were ordered"),
+        (
+            not _fitting(order, cloud, [step.action for step in plan.steps]),
+            f"its plan has other operations than the order needs: {plan.operation}",
+        ),
+        (not {step.job for step in plan.steps} <= {*jobs}, "its plan is for other jobs than were seen"),
+        (
+            [(step.calls, step.names is not None) for step in plan.steps] != [(each, by_name) for each in calls],
+            "its plan has other calls than it needs",
+        ),
+        (plan.at_most != at_most, f"its plan hits at most {plan.at_most}, and its preview says {at_most}"),
     )
+    return next((said for wrong, said in faults if wrong), None)
 
 
 def _fitting(order: Cancel, cloud: Cloud, actions: list[str]) -> bool:

@@ -20,11 +20,16 @@ def _in_run(rule: Callable[[State, Run, Event], str | None]) -> Callable[[State,
     return checked
 
 
-def _call_sent(state: State, run: Run, event: Event) -> str | None:
-    body, number = event.body, event.body["call"]
-    call = _call(state, run, event)
-    if isinstance(call, str):
-        return call
+def _on_call(rule: Callable[[State, Run, Call, Event], str | None]) -> Callable[[State, Event], str | None]:
+    def checked(state: State, run: Run, event: Event) -> str | None:
+        call = _call(state, run, event)
+        return call if isinstance(call, str) else rule(state, run, call, event)
+
+    return _in_run(checked)
+
+
+def _call_sent(state: State, run: Run, call: Call, event: Event) -> str | None:
+    body, number = event.body, call.number
     before, at, left_out = run.attempts.get(number), call.at, {*body.get("left_out", [])}
     expected = before.number + 1 if before else 1
     most = len(at) - len(left_out) if at else state.plan and state.plan.at_most
@@ -62,22 +67,15 @@ def _call_finished(state: State, run: Run, event: Event) -> str | None:
     return None
 
 
-def _call_skipped(state: State, run: Run, event: Event) -> str | None:
-    body, call = event.body, _call(state, run, event)
-    if isinstance(call, str):
-        return call
-    devices = len(call.at)
+def _call_skipped(_state: State, run: Run, call: Call, event: Event) -> str | None:
+    body, devices = event.body, len(call.at)
     if body["count"] != devices:
         return f"call {body['call']} was left out with {body['count']} devices, and has {devices}"
     return _too_many(run, body, devices)
 
 
-def _call_split(state: State, run: Run, event: Event) -> str | None:
-    body, number = event.body, event.body["call"]
-    call = _call(state, run, event)
-    if isinstance(call, str):
-        return call
-    at = call.at
+def _call_split(_state: State, run: Run, call: Call, event: Event) -> str | None:
+    body, number, at = event.body, call.number, call.at
     if not {*body["at"]} <= {*at} or len({*body["at"]}) != len(body["at"]):
         return f"call {number} was split into devices that are not in it"
     if len(body["at"]) + body["left_out"] != len(at):
@@ -145,10 +143,10 @@ def _stopped(state: State, event: Event) -> str | None:
 
 
 RUN_RULES: Final[Mapping[str, Callable[[State, Event], str | None]]] = {
-    Kind.CALL_SENT: _in_run(_call_sent),
+    Kind.CALL_SENT: _on_call(_call_sent),
     Kind.CALL_FINISHED: _in_run(_call_finished),
-    Kind.CALL_SKIPPED: _in_run(_call_skipped),
-    Kind.CALL_SPLIT: _in_run(_call_split),
+    Kind.CALL_SKIPPED: _on_call(_call_skipped),
+    Kind.CALL_SPLIT: _on_call(_call_split),
     Kind.STOPPED: _stopped,
     Kind.FINISHED: _finished,
 }

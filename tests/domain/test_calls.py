@@ -324,3 +324,11 @@ def test_a_repeatable_failure_is_told_from_a_final_one() -> None:
 
     assert [True, False] == [body.get("again", False) for body in bodies]
     assert [Outcome.FAILED.value] * 2 == [body["outcome"] for body in bodies]
+
+
+@pytest.mark.parametrize(("answer", "settled"), [(UNKNOWN, True), (FAILED, False), (THROTTLED, False)])
+def test_a_read_settles_what_is_unknown_alone(answer: Answer, settled: bool) -> None:
+    """What the cloud has refused was not done, whatever a later look at its counts may suggest."""
+    life = Life().after(*RUNNING, send(), record(answer))
+
+    assert settled == (not isinstance(life.decide(record(DONE, by="read")), Refusal))

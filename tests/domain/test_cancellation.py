@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 
 import pytest
@@ -289,3 +290,11 @@ def test_the_opening_event_is_the_requesters() -> None:
     life = Life(opening=requested(actor=BOB)).after(show_preview(), void())
 
     assert BOB == life.state.requester
+
+
+def test_a_held_order_gets_no_card() -> None:
+    """A look that ends after another process has held the order as a repeat shows nothing: its asker is asked first."""
+    life = Life().after(partial(decisions.hold, like=7))
+
+    assert isinstance(life.decide(show_preview()), Refusal)
+    assert Phase.CHECKING is life.state.phase

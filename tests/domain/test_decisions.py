@@ -1,14 +1,12 @@
 """The decisions: what each appends in each phase, or that it is refused and nothing is appended."""
 
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 import pytest
 
 from bot.domain import decisions
 from bot.domain.account import Account, Approval
-from bot.domain.call import Answer
 from bot.domain.cancellation import BEFORE_START, OPEN, Phase
 from bot.domain.decisions import Decision, Refusal
 from bot.domain.events import BOT, Kind
@@ -22,16 +20,13 @@ from tests.builders import (
     ANN,
     BOB,
     COUNTS,
-    DONE,
     DRAINED,
-    FAILED,
     NOW,
     ORDER,
     RAN,
     RUNNING,
     STRICT,
     THROTTLED,
-    UNKNOWN,
     WAITING,
     Life,
     Made,
@@ -395,19 +390,3 @@ def test_an_unknown_size_is_not_confirmed_alone() -> None:
     life = Life().after(show_preview({**COUNTS, Status.UNCONFIRMED: None}), confirm())
 
     assert Phase.WAITING_APPROVAL is life.state.phase
-
-
-def test_a_held_order_gets_no_card() -> None:
-    """A look that ends after another process has held the order as a repeat shows nothing: its asker is asked first."""
-    life = Life().after(partial(decisions.hold, like=7))
-
-    assert isinstance(life.decide(show_preview()), Refusal)
-    assert Phase.CHECKING is life.state.phase
-
-
-@pytest.mark.parametrize(("answer", "settled"), [(UNKNOWN, True), (FAILED, False), (THROTTLED, False)])
-def test_a_read_settles_what_is_unknown_alone(answer: Answer, settled: bool) -> None:
-    """What the cloud has refused was not done, whatever a later look at its counts may suggest."""
-    life = Life().after(*RUNNING, send(), record(answer))
-
-    assert settled == (not isinstance(life.decide(record(DONE, by="read")), Refusal))

@@ -13,6 +13,7 @@ from bot.playground.slack.workspace import BOT_USER
 from bot.slack.app import web_client
 from tests.builders import ANN, BOB
 from tests.journeys.stage import Scene
+from tests.slack.tabs import CID, EVE, GUEST, Tabs
 
 OPS = "C0OPS"
 AUDIT = "C0AUDIT"
@@ -51,3 +52,15 @@ def world(tmp_path: Path) -> Iterator[Scene]:
     """Give a Slack and a cloud with the real bot connected to them, in this process."""
     with Scene(tmp_path) as scene, scene.hosted():
         yield scene
+
+
+@pytest.fixture
+def tabs(tmp_path: Path, slack: LocalSlack, client: WebClient) -> Iterator[Tabs]:
+    slack.homes.clear()
+    slack.add_user(CID, "cid")
+    slack.add_user(EVE, "eve")
+    slack.add_user(GUEST, "guest", is_restricted=True)
+    slack.add_group("S0ONCALL", "oncall", [ANN, GUEST])
+    made = Tabs(tmp_path, slack, client)
+    yield made
+    made.close()
